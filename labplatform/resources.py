@@ -1,0 +1,30 @@
+"""Where the files that ship with labplatform lie: sample manifests, lessons, the page agent. Any process.
+
+In a wheel they are under `labplatform/share`; in a checkout (an editable install) beside the package.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+
+
+def _shipped(name: str) -> Path:
+    inside = PACKAGE / "share" / name
+    return inside if inside.is_dir() else PACKAGE.parent / name
+
+
+def manifests_folder() -> Path:
+    """The sample apps' manifests, one folder an app."""
+    return _shipped("manifests")
+
+
+def notebooks_folder() -> Path:
+    """The lessons, as shipped: read-only; copy them before opening."""
+    return _shipped("notebooks")
+
+
+def page_agent() -> Path:
+    """The JavaScript that every page gets before its own scripts."""
+    return PACKAGE / "page" / "dist" / "agent.js"
