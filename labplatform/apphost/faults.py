@@ -1,0 +1,49 @@
+"""Faults on purpose: each really breaks this process or its page, in the way its name says. Runs in the app host.
+
+(`kill` is a SIGKILL from outside; the supervisor sends it.)
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from typing import Any
+
+EXIT_CODE = 3
+"""What `exit` exits with: a code that nothing else here uses."""
+
+# A JavaScript array that outgrows the largest one V8 can hold ends the renderer as "out of memory" long before the
+# machine is: growing it by doubling asks for one piece of memory that V8 refuses.
+EXHAUST_HEAP = """
+setTimeout(() => { const kept = []; for (;;) { const part = []; for (let i = 0; i < 1e6; i++) part.push({i});
+  kept.push(part); } }, 0)
+"""
+
+
+def commit(how: str, window: Any) -> None:
+    """Break. Without a page, `renderer`, `oom` and `hang` strike the Python side, which is all there is."""
+    if how == "abort":
+        os.abort()
+    elif how == "segfault":
+        ctypes.string_at(0)
+    elif how == "exit":
+        sys.stderr.flush()
+        os._exit(EXIT_CODE)
+    elif how == "renderer":
+        if window is None:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        else:
+            os.kill(window.renderer_pid(), signal.SIGSEGV)
+    elif how == "oom":
+        if window is None:
+            raise ValueError("an app without a page has no JavaScript heap to exhaust")
+        window.run_js(EXHAUST_HEAP)
+    elif how == "hang":
+        if window is None:
+            signal.pause()
+        else:
+            window.run_js("setTimeout(() => { for (;;) {} }, 0)")
+    else:
+        raise ValueError(f"no fault is called {how!r}")

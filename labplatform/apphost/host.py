@@ -1,0 +1,187 @@
+"""The app host: the places it fills, and what the supervisor asks of them. Runs on the host's GUI thread.
+
+Messages arrive on the link's thread and are passed to the GUI thread, so that everything here runs on one thread. What
+belongs to Qt stays in `qt`; what belongs to the Python side of an app, in `service`.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import traceback
+from typing import Any, Protocol
+
+from .. import messages as m
+from . import faults
+from .service import Service
+
+
+class Window(Protocol):
+    """One place's window, as a GUI backend provides it. All calls come on the GUI thread."""
+
+    def reload(self, order: m.ReloadInstance) -> None: ...
+    def close(self) -> None: ...
+    def ping(self, seq: int) -> None: ...
+    def evaluate(self, order: m.HostEvaluate) -> None: ...
+    def capture(self, order: m.HostCapture) -> None: ...
+    def renderer_pid(self) -> int: ...
+    def run_js(self, code: str) -> None: ...
+
+
+class Gui(Protocol):
+    """A GUI backend: runs the loop, opens windows, runs functions on the GUI thread."""
+
+    def open(self, order: m.OpenInstance) -> Window: ...
+    def run(self) -> None: ...
+    def call(self, function: Any, *arguments: Any) -> None: ...
+    def quit(self) -> None: ...
+
+
+class Plain:
+    """The "GUI" of a host without windows: a queue of functions, run on the main thread."""
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[tuple[Any, tuple[Any, ...]] | None] = queue.SimpleQueue()
+
+    def open(self, order: m.OpenInstance) -> Window:
+        raise RuntimeError(f"{order.place} has a page, but this host was started without windows")
+
+    def call(self, function: Any, *arguments: Any) -> None:
+        self._queue.put((function, arguments))
+
+    def quit(self) -> None:
+        self._queue.put(None)
+
+    def run(self) -> None:
+        while (item := self._queue.get()) is not None:
+            item[0](*item[1])
+
+
+class Filled:
+    """A place this host fills: its window, its service, or both."""
+
+    def __init__(self, order: m.OpenInstance) -> None:
+        self.place = order.place
+        self.incarnation = order.incarnation
+        self.manifest = order.manifest
+        self.window: Window | None = None
+        self.service: Service | None = None
+
+
+class Host:
+    """All places of this process."""
+
+    def __init__(self, link: Any, order: m.HostOrder) -> None:
+        self.link = link
+        self.order = order
+        self.filled: dict[str, Filled] = {}
+        self._main = threading.get_ident()
+        if order.windowless:
+            self.gui: Gui = Plain()
+        else:
+            from .qt import QtGui
+
+            self.gui = QtGui(self, order)
+        self._handlers = {
+            m.OpenInstance: self._open,
+            m.ReloadInstance: self._reload,
+            m.CloseInstance: self._close,
+            m.HostPing: self._ping,
+            m.HostEvaluate: self._evaluate,
+            m.HostCapture: self._capture,
+            m.Misbehave: self._misbehave,
+            m.ToService: self._to_service,
+        }
+
+    def run(self) -> int:
+        """Serve until the last place is closed. Returns the process's exit code."""
+        self.link.listen(lambda message: self.gui.call(self._handle, message))
+        self.gui.run()
+        for filled in self.filled.values():
+            if filled.service:
+                filled.service.stop(0.1)
+        return 0
+
+    def send(self, message: Any) -> None:
+        """Tell the supervisor."""
+        self.link.send(message)
+
+    def closed(self, place: str, by: str) -> None:
+        """A place's window is gone, or its service returned; with the last one this process ends."""
+        filled = self.filled.pop(place, None)
+        if filled is None:
+            return
+        if filled.service:
+            filled.service.stop(0.1)
+        self.send(m.InstanceClosed(place=place, incarnation=filled.incarnation, by=by))
+        if not self.filled:
+            self.gui.quit()
+
+    def incarnation(self, place: str) -> int:
+        """The incarnation that fills a place now; 0 if none does."""
+        return self.filled[place].incarnation if place in self.filled else 0
+
+    def _handle(self, message: Any) -> None:
+        try:
+            self._handlers[type(message)](message)
+        except Exception:
+            self.send(m.Remark(text=traceback.format_exc(), level="error", place=getattr(message, "place", "")))
+
+    def _open(self, order: m.OpenInstance) -> None:
+        filled = self.filled[order.place] = Filled(order)
+        if order.manifest.page_url is not None:
+            filled.window = self.gui.open(order)
+        if order.manifest.python is not None:
+            filled.service = Service(self, order)
+            filled.service.start()
+            if filled.window is None:
+                self.send(m.InstanceLoaded(place=order.place, incarnation=order.incarnation))
+
+    def _reload(self, order: m.ReloadInstance) -> None:
+        filled = self.filled.get(order.place)
+        if filled is None or filled.window is None:
+            problem = "its window is gone"
+            self.send(m.InstanceLoaded(place=order.place, incarnation=order.incarnation, problem=problem))
+            return
+        filled.incarnation = order.incarnation
+        filled.window.reload(order)
+
+    def _close(self, order: m.CloseInstance) -> None:
+        filled = self.filled.get(order.place)
+        if filled is None:
+            return
+        if filled.window:
+            filled.window.close()
+        self.closed(order.place, "request")
+
+    def _ping(self, order: m.HostPing) -> None:
+        self.send(m.HostPong(seq=order.seq))
+        for place in order.pages:
+            filled = self.filled.get(place)
+            if filled and filled.window:
+                filled.window.ping(order.seq)
+
+    def _window(self, order: Any) -> Window | None:
+        filled = self.filled.get(order.place)
+        if filled is None or filled.window is None:
+            message = f"{order.place} has no window"
+            self.send(m.HostResult(request=order.request, error="NotRunning", message=message))
+            return None
+        return filled.window
+
+    def _evaluate(self, order: m.HostEvaluate) -> None:
+        if window := self._window(order):
+            window.evaluate(order)
+
+    def _capture(self, order: m.HostCapture) -> None:
+        if window := self._window(order):
+            window.capture(order)
+
+    def _misbehave(self, order: m.Misbehave) -> None:
+        filled = self.filled.get(order.place)
+        faults.commit(order.how, filled.window if filled else None)
+
+    def _to_service(self, order: m.ToService) -> None:
+        filled = self.filled.get(order.place)
+        if filled and filled.service:
+            filled.service.receive(order.message)

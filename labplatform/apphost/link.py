@@ -1,0 +1,83 @@
+"""The host's end of the socketpair to its supervisor. Runs in the app host, on two threads of its own.
+
+Reading and writing stand apart from the GUI thread: a full socket must not stop the window, and a stuck window must not
+keep the process alive once the supervisor is gone. End of file means just that, and ends the process at once.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from ..messages import Reader, ToHost, Unframer, frame
+
+QUEUED_FRAMES = 10_000
+"""Frames that may wait for a supervisor that does not read; a host that reaches this has lost its supervisor."""
+
+
+class Link:
+    """Sends from any thread without blocking; hands each received message to one function, on the reader thread."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._unframer = Unframer(Reader(ToHost))
+        self._outgoing: queue.Queue[bytes] = queue.Queue(QUEUED_FRAMES)
+        self._early: list[Any] = []
+        self._writer = threading.Thread(target=self._write, name="link-writer", daemon=True)
+        self._writer.start()
+
+    def send(self, message: Any) -> None:
+        """Queue one message for the supervisor."""
+        try:
+            self._outgoing.put_nowait(frame(message))
+        except queue.Full:
+            os._exit(70)
+
+    def first(self) -> Any:
+        """Wait for the first message, the order to this host. Returns `None` at end of file."""
+        while not self._early:
+            data = self._socket.recv(1 << 16)
+            if not data:
+                return None
+            self._early += self._unframer.feed(data)
+        return self._early.pop(0)
+
+    def listen(self, receive: Callable[[Any], None]) -> None:
+        """From now on call `receive` for each message."""
+        threading.Thread(target=self._read, args=(receive,), name="link-reader", daemon=True).start()
+
+    def flush(self, seconds: float) -> None:
+        """Wait, at most `seconds`, until all that was queued is sent. Called once, as the last thing before the end."""
+        done = threading.Event()
+
+        def wait() -> None:
+            self._outgoing.join()
+            done.set()
+
+        threading.Thread(target=wait, daemon=True).start()
+        done.wait(seconds)
+
+    def _read(self, receive: Callable[[Any], None]) -> None:
+        try:
+            for message in self._early:
+                receive(message)
+            while data := self._socket.recv(1 << 16):
+                for message in self._unframer.feed(data):
+                    receive(message)
+        except (OSError, ValueError):
+            pass
+        os._exit(0)
+
+    def _write(self) -> None:
+        while True:
+            data = self._outgoing.get()
+            try:
+                self._socket.sendall(data)
+            except OSError:
+                os._exit(0)
+            finally:
+                self._outgoing.task_done()

@@ -1,0 +1,117 @@
+"""The Python side of an app: its function, on a thread of its own, and the `lab` it is given. Runs in the app host."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import queue
+import sys
+import threading
+import traceback
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from .. import dacp
+from .. import messages as m
+from ..errors import PlatformStopped
+
+
+class Lab:
+    """What an app's Python function gets: who it is, channels to other apps, and the wish to stop.
+
+    `stopping` is an event that is set when the function should return; wait on it to pace a loop.
+    """
+
+    def __init__(self, order: m.OpenInstance, client: dacp.Client) -> None:
+        self.app_id = order.manifest.app_id
+        self.instance_id = order.instance
+        self.incarnation = order.incarnation
+        self.stopping = threading.Event()
+        self._client = client
+
+    def channel(self, channel_id: str) -> dacp.Channel:
+        """The FDC3 app channel of this name, made if need be."""
+        return self._client.channel(channel_id)
+
+
+class Service:
+    """Runs the function of one place and carries its messages."""
+
+    def __init__(self, host: Any, order: m.OpenInstance) -> None:
+        self._host = host
+        self._order = order
+        self._client = dacp.Client(self._send)
+        self._incoming: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self.lab = Lab(order, self._client)
+        self._threads = [
+            threading.Thread(target=self._run, name=f"{order.place}: python", daemon=True),
+            threading.Thread(target=self._listen, name=f"{order.place}: handlers", daemon=True),
+        ]
+
+    def start(self) -> None:
+        """Start the function and the thread its handlers run on."""
+        for thread in self._threads:
+            thread.start()
+
+    def receive(self, message: msgspec.Raw) -> None:
+        """Take a DACP message for this place."""
+        self._incoming.put(bytes(message))
+
+    def stop(self, seconds: float) -> None:
+        """Ask the function to return and give it a moment; the process's end does not wait longer."""
+        self.lab.stopping.set()
+        self._incoming.put(None)
+        if threading.current_thread() is not self._threads[0]:
+            self._threads[0].join(seconds)
+
+    def _send(self, data: bytes) -> None:
+        if self.lab.stopping.is_set():
+            raise PlatformStopped(f"{self._order.place} is being stopped; nothing more can be sent")
+        self._host.send(m.FromService(place=self._order.place, message=msgspec.Raw(data)))
+
+    def _listen(self) -> None:
+        while (data := self._incoming.get()) is not None:
+            try:
+                self._client.receive(data)
+            except Exception:
+                text = f"a message handler raised:\n{traceback.format_exc()}"
+                self._host.send(m.Remark(place=self._order.place, text=text, level="error"))
+
+    def _run(self) -> None:
+        try:
+            load(self._order.manifest)(self.lab)
+        except PlatformStopped:
+            pass
+        except BaseException:
+            if not self.lab.stopping.is_set():
+                self._host.send(
+                    m.ServiceFailed(
+                        place=self._order.place,
+                        incarnation=self._order.incarnation,
+                        traceback=traceback.format_exc(),
+                    )
+                )
+            return
+        if not self.lab.stopping.is_set() and self._order.manifest.page_url is None:
+            self._host.gui.call(self._host.closed, self._order.place, "service")
+
+
+def load(manifest: Any) -> Any:
+    """The function that `python` names: from a file beside the manifest if there is one, else an installed module.
+
+    Raises what importing raises, and `AttributeError` when the module has no such function.
+    """
+    module_name, _, function = manifest.python.partition(":")
+    file = Path(manifest.folder or "/nonexistent") / (module_name.replace(".", "/") + ".py")
+    if file.is_file():
+        # A name of its own: in a shared host two apps may both bring a `service.py`.
+        name = f"labplatform_app_{manifest.app_id.replace('-', '_')}_{module_name.replace('.', '_')}"
+        spec = importlib.util.spec_from_file_location(name, file)
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+    else:
+        module = importlib.import_module(module_name)
+    return getattr(module, function)

@@ -1,0 +1,69 @@
+"""From evidence to a reason: why a host process or a renderer ended. Pure; runs in the supervisor.
+
+Reasons are Electron's process-gone words (https://www.electronjs.org/docs/latest/api/structures/render-process-gone-details):
+clean-exit, abnormal-exit, killed, crashed, oom, launch-failed; and `unresponsive`, which Electron does not have.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+from typing import NamedTuple
+
+
+class Ending(NamedTuple):
+    """`reason`: one word; `detail`: one clause for people."""
+
+    reason: str
+    detail: str
+
+
+# What V8 and Chromium print just before they end a renderer that ran out of JavaScript heap.
+_OUT_OF_HEAP = re.compile(r"V8 javascript OOM|JavaScript heap out of memory|V8.*process OOM|Allocation failed - ")
+
+
+def signal_name(number: int) -> str:
+    """ "SIGKILL" for 9; "signal 99" for one without a name."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def host_ending(returncode: int, closed_by: str | None, stderr: str = "") -> Ending:
+    """Why an app host ended. `returncode` as `subprocess` gives it: negative is a signal.
+
+    `closed_by`: who closed its last window ("request", "user", "page", "service"), where the host said so.
+    """
+    if returncode == 0:
+        words = {
+            "request": "it was asked to stop",
+            "user": "its window was closed",
+            "page": "its page closed the window",
+            "service": "its Python function returned",
+        }
+        return Ending("clean-exit", words.get(closed_by or "", "its process ended by itself"))
+    if returncode > 0:
+        return Ending("abnormal-exit", f"its process ended with exit code {returncode}{_last_line(stderr)}")
+    name = signal_name(-returncode)
+    if -returncode in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        return Ending("killed", f"its process was killed by {name}")
+    return Ending("crashed", f"its process died of {name}")
+
+
+def renderer_ending(status: str, code: int, evidence: str = "") -> Ending:
+    """Why a renderer ended. `status` and `code` are Qt's; `evidence` is what the host's stderr said lately."""
+    if _OUT_OF_HEAP.search(evidence):
+        return Ending("oom", "its page ran out of JavaScript heap")
+    if status == "killed" or code in (signal.SIGKILL, signal.SIGTERM):
+        return Ending("killed", f"its renderer was killed by {signal_name(code)}")
+    if status == "crashed":
+        return Ending("crashed", f"its renderer died of {signal_name(code)}")
+    if status == "normal":
+        return Ending("clean-exit", "its renderer ended")
+    return Ending("abnormal-exit", f"its renderer ended with code {code}")
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return f": {lines[-1][:200]}" if lines else ""

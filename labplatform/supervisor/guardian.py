@@ -1,0 +1,95 @@
+"""The supervisor's parent: when the supervisor is gone, however it went, nothing of its platform is left.
+
+A process of its own, and a tiny one: it runs with `-I -S`, imports only the standard library, starts the supervisor,
+and sleeps until that ends. As subreaper of everything below, it then finds every process the platform started (stopped,
+in a session of its own, forked twice), kills and reaps it, and removes the connection file and the session's folder.
+
+    python -I -S guardian.py RUNTIME_FOLDER COMMAND…
+
+COMMAND is the supervisor's; it inherits stdin, stdout and stderr as they are.
+"""
+
+import ctypes
+import os
+import select
+import shutil
+import signal
+import sys
+import time
+
+PR_SET_NAME = 15
+PR_SET_CHILD_SUBREAPER = 36
+SWEEP_SECONDS = 20.0
+
+
+def descendants() -> list[int]:
+    """Every process below this one, from one pass over `/proc`."""
+    parents = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat", "rb", buffering=0) as file:
+                    fields = file.read(1024).rpartition(b")")[2].split()
+                parents[int(name)] = int(fields[1])
+            except (OSError, IndexError):
+                continue
+    found = [os.getpid()]
+    below: dict[int, list[int]] = {}
+    for pid, parent in parents.items():
+        below.setdefault(parent, []).append(pid)
+    for pid in found:
+        found += below.get(pid, [])
+    return found[1:]
+
+
+def sweep() -> bool:
+    """Kill and reap all that is below, until there is nothing; False if something is still there at the deadline."""
+    deadline = time.monotonic() + SWEEP_SECONDS
+    while time.monotonic() < deadline:
+        for pid in descendants():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except OSError:
+                pass
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:
+            return True
+        select.select([], [], [], 0.002)
+    return False
+
+
+def main() -> int:
+    folder, command = sys.argv[1], sys.argv[2:]
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    libc.prctl(PR_SET_NAME, b"lab-guardian", 0, 0, 0)
+    # Asked to end, it first ends the supervisor, which then closes its apps in good order.
+    ignored = (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE)
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
+    supervisor = os.posix_spawn(command[0], command, os.environ, setsigdef=ignored)
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(supervisor, signal.SIGTERM))
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
+    os.dup2(nothing, 1)
+    gone = os.pidfd_open(supervisor)
+    while not select.select([gone], [], [])[0]:
+        pass
+    status = os.waitpid(supervisor, 0)[1]
+    clean = sweep()
+    stem = os.path.join(folder, f"platform-{supervisor}")
+    try:
+        os.unlink(f"{stem}.json")
+    except OSError:
+        pass
+    shutil.rmtree(stem, ignore_errors=True)
+    if not clean:
+        print(f"labplatform guardian: processes left after {SWEEP_SECONDS:g} s: {descendants()}", file=sys.stderr)
+        return 1
+    return os.waitstatus_to_exitcode(status) & 0xFF
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,373 @@
+"""An app's life as a pure function: `step(life, event) -> (life, actions)`. No clock, no process, no socket.
+
+Runs in the supervisor. Time comes in with each event (`at`, seconds since the epoch), and what is to be done goes out
+as actions that the supervisor carries out. The same events, written to the log, replay to the same states. Everything
+the operating system or Qt says about an end has become one `Ended` before it arrives here (see `endings`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+import msgspec
+
+from ..manifest import RestartPolicy
+
+
+class State(StrEnum):
+    """Where an app stands."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    UNRESPONSIVE = "unresponsive"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    CRASHED = "crashed"
+    BACKING_OFF = "backing-off"
+    FAILED = "failed"
+
+
+S = State
+
+LEGAL: dict[State, frozenset[State]] = {
+    S.STARTING: frozenset({S.RUNNING, S.STOPPING, S.STOPPED, S.CRASHED, S.FAILED}),
+    S.RUNNING: frozenset({S.UNRESPONSIVE, S.STOPPING, S.STOPPED, S.CRASHED}),
+    S.UNRESPONSIVE: frozenset({S.RUNNING, S.STOPPING, S.STOPPED, S.CRASHED}),
+    S.STOPPING: frozenset({S.STOPPED, S.STARTING}),
+    S.STOPPED: frozenset({S.STARTING}),
+    S.CRASHED: frozenset({S.BACKING_OFF, S.FAILED}),
+    S.BACKING_OFF: frozenset({S.STARTING, S.STOPPED}),
+    S.FAILED: frozenset({S.STARTING, S.STOPPED}),
+}
+"""Every transition there is. `step` refuses any other."""
+
+LIVE = frozenset({S.STARTING, S.RUNNING, S.UNRESPONSIVE, S.STOPPING})
+"""States in which the app has, or is about to have, a process or page."""
+
+
+class Life(msgspec.Struct, frozen=True, kw_only=True):
+    """All that decides what happens next to one app.
+
+    `settled`: it has been ready once, so a failing start is a crash and not a failed launch. `failures`: when it ended
+    badly, within the policy's window. `streak`: bad ends since it was last stable; sets the back-off.
+    """
+
+    policy: RestartPolicy = RestartPolicy()
+    state: State = State.STOPPED
+    incarnation: int = 0
+    restarts: int = 0
+    settled: bool = False
+    start_again: bool = False
+    launch_timeout: float = 30.0
+    failures: tuple[float, ...] = ()
+    streak: int = 0
+    reason: str | None = None
+    detail: str = ""
+
+
+# --- events -----------------------------------------------------------------------------------------------------------
+
+
+class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
+    """`at`: seconds since the epoch."""
+
+    at: float
+
+
+class Launched(_Event, frozen=True, tag="launched"):
+    """Somebody asked for the app. `timeout`: seconds a start may take."""
+
+    policy: RestartPolicy
+    timeout: float
+
+
+class Ready(_Event, frozen=True, tag="ready"):
+    """Its page is loaded, or its service runs."""
+
+    incarnation: int
+
+
+class Silent(_Event, frozen=True, tag="silent"):
+    """`what` (page, GUI thread) left `missed` pings in a row unanswered."""
+
+    incarnation: int
+    what: str
+    missed: int
+
+
+class Answered(_Event, frozen=True, tag="answered"):
+    """It answers again."""
+
+    incarnation: int
+
+
+class HangExpired(_Event, frozen=True, tag="hang-expired"):
+    """It has been silent for longer than it may."""
+
+    incarnation: int
+    what: str
+    missed: int
+
+
+class Ended(_Event, frozen=True, tag="ended"):
+    """Its process or page is gone. `reason`: Electron's process-gone words, `unresponsive` among them."""
+
+    incarnation: int
+    reason: str
+    detail: str
+
+
+class BackedOff(_Event, frozen=True, tag="backed-off"):
+    """The policy lets it start again, after `delay` seconds."""
+
+    delay: float
+
+
+class GaveUp(_Event, frozen=True, tag="gave-up"):
+    """The policy does not let it start again."""
+
+    detail: str
+
+
+class StopAsked(_Event, frozen=True, tag="stop-asked"):
+    """`by` somebody; it has `grace` seconds to close."""
+
+    by: str
+    grace: float
+
+
+class KillAsked(_Event, frozen=True, tag="kill-asked"):
+    """`by` somebody; at once, and for good."""
+
+    by: str
+
+
+class RestartAsked(_Event, frozen=True, tag="restart-asked"):
+    """`by` somebody; close it if it runs, then start it. A failed app gets a clean slate."""
+
+    by: str
+    grace: float
+    timeout: float
+
+
+class TimerFired(_Event, frozen=True, tag="timer-fired"):
+    """A timer that an `Arm` action asked for."""
+
+    timer: str
+    incarnation: int
+
+
+Event = (
+    Launched
+    | Ready
+    | Silent
+    | Answered
+    | HangExpired
+    | Ended
+    | BackedOff
+    | GaveUp
+    | StopAsked
+    | KillAsked
+    | RestartAsked
+    | TimerFired
+)
+
+# --- actions ----------------------------------------------------------------------------------------------------------
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Find or make a host for the new incarnation and open it there."""
+
+
+class Close(msgspec.Struct, frozen=True):
+    """Ask it to close its window."""
+
+
+class End(msgspec.Struct, frozen=True):
+    """Kill what it runs in; the `Ended` that follows carries this reason and detail."""
+
+    reason: str
+    detail: str
+
+
+class Arm(msgspec.Struct, frozen=True):
+    """Send `TimerFired(timer)` after `seconds`; replaces a timer of the same name."""
+
+    timer: str
+    seconds: float
+
+
+class Disarm(msgspec.Struct, frozen=True):
+    """Forget these timers."""
+
+    timers: tuple[str, ...]
+
+
+class Follow(msgspec.Struct, frozen=True):
+    """Feed this event next, before any other."""
+
+    event: Event
+
+
+Action = Place | Close | End | Arm | Disarm | Follow
+Step = tuple[Life, tuple[Action, ...]]
+
+ALL_TIMERS = ("launch", "stop", "stable", "back-off")
+
+
+class IllegalTransition(AssertionError):
+    """A bug in this file: a handler led where `LEGAL` does not go."""
+
+
+# --- the function -----------------------------------------------------------------------------------------------------
+
+
+def step(life: Life, event: Event) -> Step:
+    """What `event` makes of `life`, and what is to be done. An event that no longer matters changes nothing."""
+    if getattr(event, "incarnation", life.incarnation) != life.incarnation:
+        return life, ()
+    after, actions = _HANDLERS[type(event)](life, event)
+    if after.state is not life.state and after.state not in LEGAL[life.state]:
+        raise IllegalTransition(f"{life.state} -> {after.state} on {event}")
+    return after, actions
+
+
+def _to(life: Life, state: State, **changes) -> Life:
+    return msgspec.structs.replace(life, state=state, **changes)
+
+
+def _start(life: Life, **changes) -> Step:
+    after = _to(life, S.STARTING, incarnation=life.incarnation + 1, start_again=False, **changes)
+    return after, (Disarm(ALL_TIMERS), Arm("launch", after.launch_timeout), Place())
+
+
+def _launched(life: Life, event: Launched) -> Step:
+    if life.state not in (S.STOPPED, S.FAILED):
+        return life, ()
+    return _start(life, policy=event.policy, launch_timeout=event.timeout, failures=(), streak=0)
+
+
+def _ready(life: Life, event: Ready) -> Step:
+    if life.state is not S.STARTING:
+        return life, ()
+    return _to(life, S.RUNNING, settled=True), (Disarm(("launch",)), Arm("stable", life.policy.stable_after))
+
+
+def _silent(life: Life, event: Silent) -> Step:
+    return (_to(life, S.UNRESPONSIVE), ()) if life.state is S.RUNNING else (life, ())
+
+
+def _answered(life: Life, event: Answered) -> Step:
+    return (_to(life, S.RUNNING), ()) if life.state is S.UNRESPONSIVE else (life, ())
+
+
+def _hang_expired(life: Life, event: HangExpired) -> Step:
+    if life.state is not S.UNRESPONSIVE:
+        return life, ()
+    return life, (End("unresponsive", f"its {event.what} left {event.missed} pings in a row unanswered"),)
+
+
+def _ended(life: Life, event: Ended) -> Step:
+    if life.state not in LIVE:
+        return life, ()
+    told = {"reason": event.reason, "detail": event.detail}
+    if life.state is S.STOPPING:
+        life = msgspec.structs.replace(life, **told)
+        return _start(life) if life.start_again else (_to(life, S.STOPPED), (Disarm(ALL_TIMERS),))
+    if life.state is S.STARTING and not life.settled:
+        return _to(life, S.FAILED, **told), (Disarm(ALL_TIMERS),)
+    if event.reason == "clean-exit":
+        return _to(life, S.STOPPED, **told), (Disarm(ALL_TIMERS),)
+    policy = life.policy
+    failures = (*(t for t in life.failures if event.at - t < policy.within_seconds), event.at)
+    after = _to(life, S.CRASHED, failures=failures, streak=life.streak + 1, **told)
+    if len(failures) > policy.max_restarts:
+        verdict: Event = GaveUp(
+            at=event.at,
+            detail=f"{len(failures)} bad ends within {policy.within_seconds:g} s; {policy.max_restarts} are allowed",
+        )
+    else:
+        # The exponent is bounded so that a long streak cannot overflow a float.
+        delay = min(policy.backoff * 2.0 ** min(life.streak, 60), policy.max_backoff)
+        verdict = BackedOff(at=event.at, delay=delay)
+    return after, (Disarm(ALL_TIMERS), Follow(verdict))
+
+
+def _backed_off(life: Life, event: BackedOff) -> Step:
+    if life.state is not S.CRASHED:
+        return life, ()
+    return _to(life, S.BACKING_OFF), (Arm("back-off", event.delay),)
+
+
+def _gave_up(life: Life, event: GaveUp) -> Step:
+    return (_to(life, S.FAILED), ()) if life.state is S.CRASHED else (life, ())
+
+
+def _stop_asked(life: Life, event: StopAsked) -> Step:
+    if life.state is S.STOPPING:
+        return msgspec.structs.replace(life, start_again=False), ()
+    if life.state in LIVE:
+        return _to(life, S.STOPPING), (Disarm(ALL_TIMERS), Close(), Arm("stop", event.grace))
+    if life.state in (S.BACKING_OFF, S.FAILED):
+        return _to(life, S.STOPPED), (Disarm(ALL_TIMERS),)
+    return life, ()
+
+
+def _kill_asked(life: Life, event: KillAsked) -> Step:
+    if life.state in LIVE:
+        end = End("killed", f"killed by {event.by}")
+        return _to(life, S.STOPPING, start_again=False), (Disarm(ALL_TIMERS), end)
+    if life.state in (S.BACKING_OFF, S.FAILED):
+        return _to(life, S.STOPPED), (Disarm(ALL_TIMERS),)
+    return life, ()
+
+
+def _restart_asked(life: Life, event: RestartAsked) -> Step:
+    fresh = {"launch_timeout": event.timeout, "failures": (), "streak": 0}
+    if life.state is S.STOPPING:
+        return msgspec.structs.replace(life, start_again=True, **fresh), ()
+    if life.state in LIVE:
+        after = _to(life, S.STOPPING, start_again=True, **fresh)
+        return after, (Disarm(ALL_TIMERS), Close(), Arm("stop", event.grace))
+    if life.state in (S.STOPPED, S.FAILED, S.BACKING_OFF):
+        return _start(life, restarts=life.restarts + 1, **fresh)
+    return life, ()
+
+
+def _timer_fired(life: Life, event: TimerFired) -> Step:
+    if event.timer == "launch" and life.state is S.STARTING:
+        return life, (End("launch-failed", f"it was not ready after {life.launch_timeout:g} s"),)
+    if event.timer == "stop" and life.state is S.STOPPING:
+        return life, (End("killed", "it did not close in time, so the platform killed it"),)
+    if event.timer == "stable" and life.state is S.RUNNING:
+        return msgspec.structs.replace(life, streak=0), ()
+    if event.timer == "back-off" and life.state is S.BACKING_OFF:
+        return _start(life, restarts=life.restarts + 1)
+    return life, ()
+
+
+_HANDLERS = {
+    Launched: _launched,
+    Ready: _ready,
+    Silent: _silent,
+    Answered: _answered,
+    HangExpired: _hang_expired,
+    Ended: _ended,
+    BackedOff: _backed_off,
+    GaveUp: _gave_up,
+    StopAsked: _stop_asked,
+    KillAsked: _kill_asked,
+    RestartAsked: _restart_asked,
+    TimerFired: _timer_fired,
+}
+
+
+def replay(events: Iterable[Event], life: Life | None = None) -> list[Life]:
+    """The lives that these events lead through, one for each. `Follow` actions are in the log as events of their own."""
+    life = life or Life()
+    lives = []
+    for event in events:
+        life, _ = step(life, event)
+        lives.append(life)
+    return lives

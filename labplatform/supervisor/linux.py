@@ -1,0 +1,96 @@
+"""What the supervisor and the guardian ask of Linux itself: pidfds, subreaper, process trees out of `/proc`.
+
+Runs in the supervisor (the guardian, which imports nothing of this package, keeps its own few lines).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from pathlib import Path
+
+PR_SET_NAME = 15
+PR_SET_CHILD_SUBREAPER = 36
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def prctl(option: int, value: int | bytes) -> None:
+    """`prctl(option, value)`. Raises `OSError`."""
+    argument = ctypes.c_char_p(value) if isinstance(value, bytes) else ctypes.c_ulong(value)
+    if _libc.prctl(option, argument, 0, 0, 0) != 0:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
+
+
+def become_subreaper() -> None:
+    """Orphans among our descendants become our children, so that none escapes by forking twice."""
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def boot_time() -> float:
+    """Seconds since the epoch at which this machine booted; `/proc`'s start times count from there."""
+    for line in Path("/proc/stat").read_text().splitlines():
+        if line.startswith("btime "):
+            return float(line.split()[1])
+    raise OSError("/proc/stat has no btime")
+
+
+class Stat:
+    """One reading of `/proc/PID/stat`: `name`, `state`, `parent`, `cpu` (seconds used), `started` (clock ticks)."""
+
+    __slots__ = ("cpu", "name", "parent", "started", "state")
+
+    def __init__(self, pid: int) -> None:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            text = file.read(1024)
+        # The name stands in parentheses and may itself hold spaces and parentheses.
+        opened, closed = text.index(b"("), text.rindex(b")")
+        self.name = text[opened + 1 : closed].decode(errors="replace")
+        rest = text[closed + 2 :].split()
+        self.state = rest[0].decode()
+        self.parent = int(rest[1])
+        self.cpu = (int(rest[11]) + int(rest[12])) / _TICKS
+        self.started = int(rest[19])
+
+
+def started_seconds(stat: Stat, booted: float) -> float:
+    """When the process was created, in seconds since the epoch."""
+    return booted + stat.started / _TICKS
+
+
+def private_memory(pid: int) -> int:
+    """Bytes resident and not shared, from `/proc/PID/statm`: cheap, and close to what the process alone costs."""
+    with open(f"/proc/{pid}/statm", "rb", buffering=0) as file:
+        fields = file.read(256).split()
+    return max(0, int(fields[1]) - int(fields[2])) * _PAGE
+
+
+def children(pid: int) -> list[int]:
+    """Direct children of a process, over all of its threads; empty when it is gone."""
+    found: list[int] = []
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/children", "rb", buffering=0) as file:
+                found += map(int, file.read().split())
+    except OSError:
+        pass
+    return found
+
+
+def tree(pid: int) -> list[int]:
+    """A process and all of its descendants, parents before children."""
+    found = [pid]
+    for parent in found:
+        found += children(parent)
+    return found
+
+
+def command_line(pid: int) -> list[str]:
+    """The arguments of a process; empty when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return []
