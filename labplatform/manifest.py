@@ -7,14 +7,20 @@ keys beside it are this platform's. An unknown key is a warning, kept in `Manife
 
 from __future__ import annotations
 
+import difflib
+import functools
 import json
+import math
 import re
-from collections.abc import Iterable
+import stat
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal, NoReturn
+from urllib.parse import unquote, urlsplit
 
 import msgspec
+import msgspec.inspect as inspect
 
 from .errors import ManifestError
 
@@ -23,31 +29,106 @@ for _power, _letter in enumerate("KMGT", start=1):
     _UNITS[_letter + "B"] = 1000**_power
     _UNITS[_letter + "IB"] = 1024**_power
 
-_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", re.ASCII)
+_LARGEST_SIZE = 2**63 - 1
 
-Positive = Annotated[int, msgspec.Meta(gt=0)]
-PositiveSeconds = Annotated[float, msgspec.Meta(gt=0)]
-AppId = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$")]
-PythonFunction = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+MAX_FILE = 1 << 20
+"""Bytes of the largest manifest that is read; a real one has a few hundred."""
+
+MAX_REMARKS = 50
+"""Unknown keys that are told apart; a file with more is no manifest of ours."""
+
+# The description is what a person reads in an error, instead of the pattern. `\Z`, for `$` lets a line break through.
+AppId = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z",
+        description="lower-case letters, digits and hyphens, at most 63, no hyphen first or last",
+    ),
+]
+PythonFunction = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*\Z",
+        description='a Python function as "module:function"',
+    ),
+]
+Color = Annotated[
+    str, msgspec.Meta(pattern=r"^#[0-9A-Fa-f]{6}\Z", description='a color as "#rrggbb", such as "#0072b2"')
+]
+Words = Annotated[str, msgspec.Meta(min_length=1, max_length=200, description="text of 1 to 200 characters")]
+Length = Annotated[int, msgspec.Meta(ge=100, le=10_000)]
+Position = Annotated[int, msgspec.Meta(ge=-100_000, le=100_000)]
+PositiveSeconds = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
+CorePercent = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
+
+
+class _Unexpected(ValueError):
+    """A value that has the right type and is wrong all the same; `field` is its key within the part at hand."""
+
+    def __init__(self, expected: str, got: Any, field: str = "") -> None:
+        super().__init__(f"{field}{': ' * bool(field)}expected {expected}, got {got!r}")
+        self.expected = expected
+        self.field = field
 
 
 class Size(int):
     """A number of bytes; from JSON a whole number, or text such as "500MB" (10**6) or "350MiB" (2**20)."""
 
 
+_SIZE_WORDS = 'a size above zero: bytes, or text such as "500MB" or "350MiB"'
+
+
 def parse_size(value: int | str) -> int:
     """Bytes from a whole number or from text such as "500MB", "350MiB", "1.5GB". Raises `ValueError`."""
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        raise ValueError(f'expected bytes or a size such as "500MB" or "350MiB", got {value!r}')
+    size = value
     if isinstance(value, str):
-        match = _SIZE.fullmatch(value)
+        match = _SIZE.fullmatch(value[:100])
         unit = match and _UNITS.get(match[2].upper())
         if not match or unit is None:
-            raise ValueError(f'expected bytes or a size such as "500MB" or "350MiB", got {value!r}')
-        value = int(float(match[1]) * unit)
-    if value <= 0:
-        raise ValueError(f"expected a size above zero, got {value}")
-    return value
+            raise _Unexpected(_SIZE_WORDS, value)
+        size = int(float(match[1]) * unit)
+    if isinstance(size, bool) or not isinstance(size, int) or size <= 0:
+        raise _Unexpected(_SIZE_WORDS, value)
+    if size > _LARGEST_SIZE:
+        raise _Unexpected("a size below 8 EiB", value)
+    return size
+
+
+def _inside(path: str) -> bool:
+    """Whether a relative path with forward slashes names something below its folder, as a browser and Linux read it."""
+    if not path or path.startswith("/") or "\\" in path or any(character < " " for character in path):
+        return False
+    depth = 0
+    for step in path.split("/"):
+        depth += {"..": -1, ".": 0, "": 0}.get(step, 1)
+        if depth < 0:
+            return False
+    return depth > 0
+
+
+_PAGE_WORDS = 'an http(s) address, or a file beside the manifest, such as "index.html"'
+
+
+def _check_page(url: str) -> None:
+    def refuse(expected: str) -> NoReturn:
+        raise _Unexpected(expected, url, "url")
+
+    if url != url.strip() or any(character < " " or character == "\x7f" for character in url):
+        refuse(f"{_PAGE_WORDS}, without line breaks or blanks around it")
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        refuse(f"{_PAGE_WORDS} ({error})")
+    if parts.scheme in ("http", "https"):
+        if not host:
+            refuse("an http(s) address with a host")
+    elif parts.scheme or parts.netloc or not parts.path:
+        refuse(_PAGE_WORDS)
+    # The server of the folder decodes %2e and %5c, so what they hide counts too.
+    elif not _inside(unquote(parts.path)):
+        refuse("a file inside the manifest's folder, its path relative and with forward slashes")
 
 
 class _Part(msgspec.Struct, frozen=True, rename="camel", kw_only=True, omit_defaults=True):
@@ -61,7 +142,7 @@ class ResourceLimits(_Part, frozen=True):
     """
 
     max_memory: Size | None = None
-    max_cpu: Annotated[float, msgspec.Meta(gt=0)] | None = msgspec.field(default=None, name="maxCPU")
+    max_cpu: CorePercent | None = msgspec.field(default=None, name="maxCPU")
 
 
 class RestartPolicy(_Part, frozen=True):
@@ -71,7 +152,7 @@ class RestartPolicy(_Part, frozen=True):
     up for `stable_after` seconds starts counting its back-off afresh.
     """
 
-    max_restarts: Annotated[int, msgspec.Meta(ge=0)] = 5
+    max_restarts: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 5
     within_seconds: PositiveSeconds = 10.0
     backoff: PositiveSeconds = 0.1
     max_backoff: PositiveSeconds = 30.0
@@ -92,24 +173,32 @@ class StartupApp(_Part, frozen=True):
     """OpenFin's `startup_app`: identity, page and window. Sizes are CSS pixels."""
 
     uuid: AppId
-    name: str
+    name: Words
     url: str | None = None
     description: str = ""
-    default_width: Annotated[int, msgspec.Meta(ge=100, le=10_000)] = 800
-    default_height: Annotated[int, msgspec.Meta(ge=100, le=10_000)] = 600
-    default_left: int | None = None
-    default_top: int | None = None
+    default_width: Length = 800
+    default_height: Length = 600
+    default_left: Position | None = None
+    default_top: Position | None = None
     auto_show: bool = True
     resizable: bool = True
-    process_affinity: str | None = None
+    process_affinity: Words | None = None
     resource_limits: ResourceLimits = ResourceLimits()
+
+    def __post_init__(self) -> None:
+        if self.url is not None:
+            _check_page(self.url)
 
 
 class Look(_Part, frozen=True):
     """An app's one colour (`#rrggbb`) and glyph (an SVG file beside the manifest), the same wherever it is shown."""
 
-    color: Annotated[str, msgspec.Meta(pattern=r"^#[0-9A-Fa-f]{6}$")] | None = None
+    color: Color | None = None
     glyph: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.glyph is not None and not (_inside(self.glyph) and self.glyph.lower().endswith(".svg")):
+            raise _Unexpected('an SVG file inside the manifest\'s folder, such as "glyph.svg"', self.glyph, "glyph")
 
 
 class Manifest(_Part, frozen=True):
@@ -130,6 +219,12 @@ class Manifest(_Part, frozen=True):
     interop: dict[str, Any] = {}
     folder: str | None = None
     warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.startup_app.url is None and self.python is None:
+            raise _Unexpected("a page, or a `python` function to run without one", None, "startup_app.url")
+        if self.app_id in self.requires:
+            raise _Unexpected("other apps than this one", list(self.requires), "requires")
 
     @property
     def app_id(self) -> str:
@@ -157,7 +252,8 @@ class Manifest(_Part, frozen=True):
         parts = urlsplit(self.page_url)
         default = {"http": 80, "https": 443}.get(parts.scheme)
         port = f":{parts.port}" if parts.port and parts.port != default else ""
-        return f"{parts.scheme}://{parts.hostname}{port}"
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        return f"{parts.scheme}://{host}{port}"
 
 
 def _size_hook(kind: type, value: Any) -> Any:
@@ -166,94 +262,284 @@ def _size_hook(kind: type, value: Any) -> Any:
     raise NotImplementedError(kind)
 
 
+# --- what stands in the data, and where -------------------------------------------------------------------------------
+
+
+_ABSENT = object()
+_DEEPEST = 64
+
+
+def _walk(data: Any) -> Iterator[tuple[str, Any]]:
+    """Every value in decoded JSON with its path; holders before what they hold. Raises `RecursionError` below 64."""
+    rest = [("$", data, 0)]
+    while rest:
+        where, value, depth = rest.pop()
+        if depth > _DEEPEST:
+            raise RecursionError
+        yield where, value
+        if isinstance(value, dict):
+            rest += [(f"{where}.{key}", item, depth + 1) for key, item in value.items()]
+        elif isinstance(value, list | tuple):
+            rest += [(f"{where}[{index}]", item, depth + 1) for index, item in enumerate(value)]
+
+
+def _not_json(value: Any) -> str:
+    """What was expected, where a single value could not be sent on as JSON; empty where it can."""
+    if isinstance(value, dict):
+        if not all(isinstance(key, str) for key in value):
+            return "keys that are text"
+        return next(filter(None, map(_not_json, value)), "")
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return "Unicode text (a \\ud800 to \\udfff stands alone)"
+    elif isinstance(value, int | float):
+        try:
+            return "" if math.isfinite(value) else "a finite number"
+        except OverflowError:
+            return "a number below 1e308"
+    elif value is not None and not isinstance(value, list | tuple):
+        return "a JSON value"
+    return ""
+
+
 def _unknown_keys(data: Any, kind: type, where: str) -> Iterable[str]:
-    """Paths of keys that no field reads, for the parts whose structure is ours."""
+    """A remark for each key that no field reads, in the parts whose structure is ours."""
     if not isinstance(data, dict):
         return
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
     for key, value in data.items():
         path = f"{where}.{key}"
         if key not in fields or path in ("$.folder", "$.warnings"):
-            yield path
+            near = difflib.get_close_matches(key[:80], fields.keys() - {"folder", "warnings"}, n=1, cutoff=0.75)
+            yield f"unknown key {path}" + (f"; did you mean {near[0]}?" if near else "")
             continue
         part = fields[key].type
         if isinstance(part, type) and issubclass(part, msgspec.Struct):
             yield from _unknown_keys(value, part, path)
 
 
-def _complaint(error: Exception, data: Any, file: str) -> ManifestError:
-    """msgspec's message, with the place and the value that stands there."""
-    text = str(error)
-    expected, _, where = text.partition(" - at `")
-    where = where.rstrip("`") or "$"
-    got: Any = data
-    for step in re.findall(r"\.([^.\[]+)|\[(\d+)\]", where):
-        try:
-            got = got[step[0]] if step[0] else got[int(step[1])]
-        except (KeyError, IndexError, TypeError):
-            got = None
-            break
-    shown = json.dumps(got)
+# --- errors -----------------------------------------------------------------------------------------------------------
+
+
+def _wrong(file: str, where: str, expected: str, got: Any) -> ManifestError:
+    try:
+        shown = "nothing" if got is _ABSENT else json.dumps(got)
+    except (TypeError, ValueError, RecursionError):
+        shown = type(got).__name__
     shown = shown if len(shown) <= 80 else shown[:77] + "…"
+    got = None if got is _ABSENT else got
     return ManifestError(
-        f"{file}: at {where}: {expected}; found {shown}", file=file, where=where, expected=expected, got=got
+        f"{file}: at {where}: expected {expected}; found {shown}", file=file, where=where, expected=expected, got=got
     )
 
 
+def _unreadable(file: str | Path, problem: str, expected: str) -> ManifestError:
+    return ManifestError(f"{file}: {problem}", file=str(file), where="$", expected=expected, got=None)
+
+
+_STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
+
+
+def _found(data: Any, where: str) -> Any:
+    for key, index in _STEP.findall(where):
+        try:
+            data = data[key] if key else data[int(index)]
+        except (KeyError, IndexError, TypeError):
+            return _ABSENT
+    return data
+
+
+@functools.cache
+def _shape() -> inspect.Type:
+    return inspect.type_info(Manifest)
+
+
+def _expected(where: str) -> str:
+    """What the field at this path takes, in words."""
+    kind: inspect.Type = _shape()
+    for key, _ in _STEP.findall(where):
+        if isinstance(kind, inspect.UnionType):
+            kind = next(one for one in kind.types if not isinstance(one, inspect.NoneType))
+        if isinstance(kind, inspect.StructType):
+            kind = next(field.type for field in kind.fields if field.encode_name == key)
+        elif isinstance(kind, inspect.VarTupleType):
+            kind = kind.item_type
+    return _in_words(kind)
+
+
+def _in_words(kind: inspect.Type) -> str:
+    match kind:
+        case inspect.Metadata(extra_json_schema={"description": words}):
+            return str(words)
+        case inspect.UnionType(types=types):
+            return ", or ".join(
+                _in_words(one) for one in sorted(types, key=lambda one: isinstance(one, inspect.NoneType))
+            )
+        case inspect.LiteralType(values=values):
+            return " or ".join(json.dumps(value) for value in values)
+        case inspect.IntType() | inspect.FloatType():
+            words = "a whole number" if isinstance(kind, inspect.IntType) else "a number"
+            if kind.ge is not None and kind.le is not None:
+                return f"{words} from {kind.ge:,.0f} to {kind.le:,.0f}"
+            bounds = {"above": kind.gt, "at least": kind.ge, "below": kind.lt, "at most": kind.le}
+            said = [f"{word} {bound:,.0f}" for word, bound in bounds.items() if bound is not None]
+            return f"{words} {' and '.join(said)}".rstrip()
+        case inspect.BoolType():
+            return "true or false"
+        case inspect.NoneType():
+            return "null"
+        case inspect.VarTupleType(item_type=item):
+            return f"a list, each item {_in_words(item)}"
+        case inspect.CustomType(cls=cls) if cls is Size:
+            return _SIZE_WORDS
+        case inspect.StrType():
+            return "text"
+    return "an object"
+
+
+def _complaint(error: Exception, data: Any, file: str) -> ManifestError:
+    """msgspec's error, with the place, what belongs there in words, and the value that stands there."""
+    text, _, where = str(error).partition(" - at `")
+    where = where.rstrip("`") or "$"
+    cause = error if isinstance(error, _Unexpected) else error.__cause__
+    if isinstance(cause, _Unexpected):
+        where += f".{cause.field}" if cause.field else ""
+        return _wrong(file, where, cause.expected, _found(data, where))
+    if absent := re.fullmatch(r"Object missing required field `(.+)`", text):
+        where += f".{absent[1]}"
+    return _wrong(file, where, _expected(where), _found(data, where))
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
 def parse_manifest(data: Any, *, file: str = "<manifest>", folder: str | None = None) -> Manifest:
-    """A `Manifest` from decoded JSON. Raises `ManifestError`; unknown keys are collected in `warnings`."""
-    if isinstance(data, dict):
-        data = {key: value for key, value in data.items() if key not in ("folder", "warnings")} | {
-            "warnings": [f"{file}: unknown key {path}" for path in _unknown_keys(data, Manifest, "$")],
-            "folder": folder,
-        }
+    """A `Manifest` from decoded JSON. Raises `ManifestError`; unknown keys are collected in `warnings`.
+
+    `resourceLimits` may stand beside `startup_app` instead of in it.
+    """
     try:
-        manifest = msgspec.convert(data, Manifest, dec_hook=_size_hook)
-    except (msgspec.ValidationError, ValueError) as error:
-        raise _complaint(error, data, file) from None
-    if manifest.startup_app.url is None and manifest.python is None:
-        raise ManifestError(
-            f"{file}: at $.startup_app.url: expected a page, or a `python` function to run without one; found neither",
-            file=file,
-            where="$.startup_app.url",
-            expected="a page, or a `python` function",
-            got=None,
+        for where, value in _walk(data):
+            if expected := _not_json(value):
+                raise _wrong(file, where, expected, value)
+    except RecursionError:
+        raise _unreadable(file, "is nested too deeply", f"at most {_DEEPEST} levels") from None
+    if not isinstance(data, dict):
+        raise _wrong(file, "$", "an object", data)
+    app, limits = data.get("startup_app"), data.get("resourceLimits")
+    beside = isinstance(app, dict) and "resourceLimits" in data
+    if beside:
+        if "resourceLimits" in app:
+            raise _wrong(file, "$.resourceLimits", "it once, here or in startup_app", limits)
+        data = {key: value for key, value in data.items() if key != "resourceLimits"}
+        data["startup_app"] = app | {"resourceLimits": limits}
+    remarks = [f"{file}: {remark}" for remark in islice(_unknown_keys(data, Manifest, "$"), MAX_REMARKS)]
+    data = {key: value for key, value in data.items() if key not in ("folder", "warnings")}
+    try:
+        return msgspec.convert(data | {"warnings": remarks, "folder": folder}, Manifest, dec_hook=_size_hook)
+    except ValueError as error:
+        wrong = _complaint(error, data, file)
+    inner = "$.startup_app.resourceLimits"
+    if beside and wrong.detail["where"].startswith(inner):
+        # Name the place where the person wrote it.
+        detail = wrong.detail | {"where": wrong.detail["where"].replace("startup_app.", "", 1)}
+        wrong = _wrong(file, detail["where"], detail["expected"], detail["got"])
+    raise wrong
+
+
+def _read(file: Path) -> bytes:
+    try:
+        if not stat.S_ISREG(file.stat().st_mode):
+            # Opening a pipe would wait for its other end.
+            raise _unreadable(file, "is not a file", "a readable JSON file")
+        with file.open("rb") as stream:
+            text = stream.read(MAX_FILE + 1)
+    except FileNotFoundError:
+        raise _unreadable(
+            file, "there is no such file; an app is a folder with an app.json in it", "a readable JSON file"
+        ) from None
+    except OSError as error:
+        raise _unreadable(file, f"cannot be read: {error.strerror}", "a readable JSON file") from None
+    if len(text) > MAX_FILE:
+        raise _unreadable(
+            file, f"is larger than {MAX_FILE >> 20} MiB, so it is no manifest", f"at most {MAX_FILE} bytes"
         )
-    scheme = urlsplit(manifest.startup_app.url or "").scheme
-    if scheme not in ("", "http", "https"):
-        raise ManifestError(
-            f"{file}: at $.startup_app.url: expected a file beside the manifest or an http(s) address; "
-            f"found {manifest.startup_app.url!r}",
-            file=file,
-            where="$.startup_app.url",
-            expected="a file beside the manifest or an http(s) address",
-            got=manifest.startup_app.url,
-        )
-    return manifest
+    return text
+
+
+def _decode(text: bytes, file: Path) -> Any:
+    repeated: list[tuple[str, dict[str, Any]]] = []
+
+    def collect(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in found:
+                repeated.append((key, found))
+            found[key] = value
+        return found
+
+    def refuse(word: str) -> NoReturn:
+        raise ValueError(f"{word} is no JSON number")
+
+    try:
+        # Some editors on Windows write a byte-order mark; it says nothing about the app.
+        data = json.loads(text.decode("utf-8-sig"), object_pairs_hook=collect, parse_constant=refuse)
+    except UnicodeDecodeError:
+        raise _unreadable(file, "is not UTF-8 text", "UTF-8 JSON") from None
+    except json.JSONDecodeError as error:
+        problem = f"is not JSON: {error.msg} in line {error.lineno}, column {error.colno}"
+        raise _unreadable(file, problem, "JSON") from None
+    except RecursionError:
+        raise _unreadable(file, "is nested too deeply", f"at most {_DEEPEST} levels") from None
+    except ValueError as error:
+        raise _unreadable(file, f"is not JSON: {error}", "JSON") from None
+    for key, holder in repeated[:1]:
+        try:
+            where = next((path for path, value in _walk(data) if value is holder), "$")
+        except RecursionError:
+            where = "$"
+        raise _wrong(str(file), f"{where}.{key}", "each key once", holder[key])
+    return data
 
 
 def load_manifest(path: str | Path) -> Manifest:
     """Read one `app.json` (or the `app.json` of a folder). Raises `ManifestError`."""
     file = Path(path)
-    if file.is_dir():
-        file = file / "app.json"
-
-    def complain(problem: str, expected: str = "a readable JSON file") -> ManifestError:
-        return ManifestError(f"{file}: {problem}", file=str(file), where="$", expected=expected, got=None)
-
     try:
-        text = file.read_bytes()
-    except FileNotFoundError:
-        raise complain("there is no such file; an app is a folder with an app.json in it") from None
-    except OSError as error:
-        raise complain(f"cannot be read: {error.strerror}") from None
-    try:
-        data = json.loads(text)
-    except UnicodeDecodeError:
-        raise complain("is not UTF-8 text", "UTF-8 JSON") from None
-    except json.JSONDecodeError as error:
-        raise complain(f"is not JSON: {error.msg} in line {error.lineno}, column {error.colno}", "JSON") from None
-    return parse_manifest(data, file=str(file), folder=str(file.parent.resolve()))
+        str(file).encode()
+        if file.is_dir():
+            file = file / "app.json"
+        folder = file.parent.resolve(strict=True) if file.parent.exists() else file.parent
+    except (OSError, ValueError, RuntimeError) as error:
+        # A name that is not Unicode or holds a NUL, a folder that may not be entered, links in a circle.
+        raise _unreadable(ascii(str(file)), f"cannot be read: {error}", "a readable JSON file") from None
+    manifest = parse_manifest(_decode(_read(file), file), file=str(file), folder=str(folder))
+    if manifest.look.glyph:
+        glyph = folder / manifest.look.glyph
+        try:
+            there, inside = glyph.is_file(), glyph.resolve().is_relative_to(folder)
+        except (OSError, RuntimeError):
+            there = inside = False
+        if there and not inside:
+            expected = "an SVG file inside the manifest's folder, not a link out of it"
+            raise _wrong(str(file), "$.look.glyph", expected, manifest.look.glyph)
+        if not there:
+            remark = f"{file}: at $.look.glyph: there is no file {manifest.look.glyph} beside the manifest"
+            manifest = msgspec.structs.replace(manifest, warnings=(*manifest.warnings, remark))
+    return manifest
+
+
+def _manifest_files(place: Path) -> list[Path]:
+    if not place.is_dir():
+        found = [place]
+    elif (place / "app.json").exists():
+        found = [place / "app.json"]
+    else:
+        # `iterdir` and not `glob`, which passes over a folder that it may not read.
+        found = sorted(folder / "app.json" for folder in place.iterdir() if (folder / "app.json").exists())
+    return [file.resolve() for file in found]
 
 
 def load_manifests(*places: str | Path) -> dict[str, Manifest]:
@@ -263,19 +549,14 @@ def load_manifests(*places: str | Path) -> dict[str, Manifest]:
     """
     files: dict[Path, None] = {}
     for place in map(Path, places):
-        if place.is_dir() and not (place / "app.json").exists():
-            found = sorted(place.glob("*/app.json"))
-            if not found:
-                raise ManifestError(
-                    f"{place}: no app in this folder; expected <app-id>/app.json below it",
-                    file=str(place),
-                    where="$",
-                    expected="<app-id>/app.json",
-                    got=None,
-                )
-        else:
-            found = [place / "app.json" if place.is_dir() else place]
-        files.update(dict.fromkeys(file.resolve() for file in found))
+        try:
+            found = _manifest_files(place)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise _unreadable(ascii(str(place)), f"cannot be read: {error}", "a readable folder or file") from None
+        if not found:
+            problem = "no app in this folder; expected <app-id>/app.json below it"
+            raise _unreadable(place, problem, "<app-id>/app.json")
+        files.update(dict.fromkeys(found))
     manifests: dict[str, Manifest] = {}
     origin: dict[str, Path] = {}
     for file in files:
@@ -296,12 +577,16 @@ def load_manifests(*places: str | Path) -> dict[str, Manifest]:
 
 def manifest_for_url(url: str) -> Manifest:
     """A manifest for a bare page on the web: its app id and title come from the address."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        parts = urlsplit("")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ManifestError(
             f"{url}: expected an http(s) address", file=url, where="$", expected="an http(s) address", got=url
         )
     words = re.sub(r"[^a-z0-9]+", "-", (parts.hostname + parts.path).lower()).strip("-")[:63].strip("-")
     return parse_manifest(
-        {"startup_app": {"uuid": words or "page", "name": parts.hostname, "url": url}}, file=url
+        {"startup_app": {"uuid": words or "page", "name": parts.hostname[:200], "url": url}}, file=url
     )
