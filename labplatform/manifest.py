@@ -312,8 +312,9 @@ def _unknown_keys(data: Any, kind: type, where: str) -> Iterable[str]:
     for key, value in data.items():
         path = f"{where}.{key}"
         if key not in fields or path in ("$.folder", "$.warnings"):
-            near = difflib.get_close_matches(key[:80], fields.keys() - {"folder", "warnings"}, n=1, cutoff=0.75)
-            yield f"unknown key {path}" + (f"; did you mean {near[0]}?" if near else "")
+            known = {name.lower(): name for name in fields if name not in ("folder", "warnings")}
+            near = difflib.get_close_matches(key[:80].lower(), known, n=1, cutoff=0.75)
+            yield f"unknown key {path}" + (f"; did you mean {known[near[0]]}?" if near else "")
             continue
         part = fields[key].type
         if isinstance(part, type) and issubclass(part, msgspec.Struct):
@@ -324,12 +325,16 @@ def _unknown_keys(data: Any, kind: type, where: str) -> Iterable[str]:
 
 
 def _wrong(file: str, where: str, expected: str, got: Any) -> ManifestError:
-    try:
-        shown = "nothing" if got is _ABSENT else json.dumps(got)
-    except (TypeError, ValueError, RecursionError):
-        shown = type(got).__name__
+    if got is _ABSENT:
+        shown, got = "nothing", None
+    else:
+        try:
+            shown = json.dumps(got, ensure_ascii=False)
+            shown.encode()
+        except (TypeError, ValueError, RecursionError):
+            # No JSON value, so it could not cross to another process either.
+            shown = got = type(got).__name__
     shown = shown if len(shown) <= 80 else shown[:77] + "…"
-    got = None if got is _ABSENT else got
     return ManifestError(
         f"{file}: at {where}: expected {expected}; found {shown}", file=file, where=where, expected=expected, got=got
     )
@@ -337,6 +342,11 @@ def _wrong(file: str, where: str, expected: str, got: Any) -> ManifestError:
 
 def _unreadable(file: str | Path, problem: str, expected: str) -> ManifestError:
     return ManifestError(f"{file}: {problem}", file=str(file), where="$", expected=expected, got=None)
+
+
+def _reason(error: Exception) -> str:
+    # An OSError's own text repeats the path.
+    return getattr(error, "strerror", None) or str(error)
 
 
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
@@ -399,17 +409,17 @@ def _in_words(kind: inspect.Type) -> str:
     return "an object"
 
 
-def _complaint(error: Exception, data: Any, file: str) -> ManifestError:
-    """msgspec's error, with the place, what belongs there in words, and the value that stands there."""
+def _complaint(error: Exception, data: Any) -> tuple[str, str, Any]:
+    """From msgspec's error: the place, what belongs there in words, and the value that stands there."""
     text, _, where = str(error).partition(" - at `")
     where = where.rstrip("`") or "$"
     cause = error if isinstance(error, _Unexpected) else error.__cause__
     if isinstance(cause, _Unexpected):
         where += f".{cause.field}" if cause.field else ""
-        return _wrong(file, where, cause.expected, _found(data, where))
+        return where, cause.expected, _found(data, where)
     if absent := re.fullmatch(r"Object missing required field `(.+)`", text):
         where += f".{absent[1]}"
-    return _wrong(file, where, _expected(where), _found(data, where))
+    return where, _expected(where), _found(data, where)
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -430,23 +440,23 @@ def parse_manifest(data: Any, *, file: str = "<manifest>", folder: str | None = 
         raise _wrong(file, "$", "an object", data)
     app, limits = data.get("startup_app"), data.get("resourceLimits")
     beside = isinstance(app, dict) and "resourceLimits" in data
+
+    def as_written(where: str) -> str:
+        return where.replace("$.startup_app.resourceLimits", "$.resourceLimits") if beside else where
+
     if beside:
         if "resourceLimits" in app:
             raise _wrong(file, "$.resourceLimits", "it once, here or in startup_app", limits)
         data = {key: value for key, value in data.items() if key != "resourceLimits"}
         data["startup_app"] = app | {"resourceLimits": limits}
-    remarks = [f"{file}: {remark}" for remark in islice(_unknown_keys(data, Manifest, "$"), MAX_REMARKS)]
+    unknown = islice(_unknown_keys(data, Manifest, "$"), MAX_REMARKS)
+    remarks = [f"{file}: {as_written(remark)}" for remark in unknown]
     data = {key: value for key, value in data.items() if key not in ("folder", "warnings")}
     try:
         return msgspec.convert(data | {"warnings": remarks, "folder": folder}, Manifest, dec_hook=_size_hook)
     except ValueError as error:
-        wrong = _complaint(error, data, file)
-    inner = "$.startup_app.resourceLimits"
-    if beside and wrong.detail["where"].startswith(inner):
-        # Name the place where the person wrote it.
-        detail = wrong.detail | {"where": wrong.detail["where"].replace("startup_app.", "", 1)}
-        wrong = _wrong(file, detail["where"], detail["expected"], detail["got"])
-    raise wrong
+        where, expected, got = _complaint(error, data)
+    raise _wrong(file, as_written(where), expected, got)
 
 
 def _read(file: Path) -> bytes:
@@ -508,13 +518,15 @@ def load_manifest(path: str | Path) -> Manifest:
     """Read one `app.json` (or the `app.json` of a folder). Raises `ManifestError`."""
     file = Path(path)
     try:
+        if "\0" in str(file):
+            raise ValueError("embedded null byte")
         str(file).encode()
         if file.is_dir():
             file = file / "app.json"
         folder = file.parent.resolve(strict=True) if file.parent.exists() else file.parent
     except (OSError, ValueError, RuntimeError) as error:
         # A name that is not Unicode or holds a NUL, a folder that may not be entered, links in a circle.
-        raise _unreadable(ascii(str(file)), f"cannot be read: {error}", "a readable JSON file") from None
+        raise _unreadable(ascii(str(file)), f"cannot be read: {_reason(error)}", "a readable JSON file") from None
     manifest = parse_manifest(_decode(_read(file), file), file=str(file), folder=str(folder))
     if manifest.look.glyph:
         glyph = folder / manifest.look.glyph
@@ -552,7 +564,9 @@ def load_manifests(*places: str | Path) -> dict[str, Manifest]:
         try:
             found = _manifest_files(place)
         except (OSError, ValueError, RuntimeError) as error:
-            raise _unreadable(ascii(str(place)), f"cannot be read: {error}", "a readable folder or file") from None
+            raise _unreadable(
+                ascii(str(place)), f"cannot be read: {_reason(error)}", "a readable folder or file"
+            ) from None
         if not found:
             problem = "no app in this folder; expected <app-id>/app.json below it"
             raise _unreadable(place, problem, "<app-id>/app.json")
