@@ -1,0 +1,19 @@
+/** What the app host tells the agent about its page. In the page's renderer; the token in it is for transport.ts alone. */
+
+export interface Config {
+  /** The only origin that gets an agent. */
+  readonly origin: string;
+  /** The supervisor's WebSocket. */
+  readonly url: string;
+  /** Proves to the supervisor which incarnation of which instance speaks. */
+  readonly token: string;
+  readonly place: string;
+  readonly instance: string;
+  readonly appId: string;
+  readonly incarnation: number;
+  readonly title: string;
+  readonly pid: number;
+  readonly placement: "own process" | "shared process" | "shared renderer";
+  /** "#rrggbb", or empty. */
+  readonly color: string;
+}

@@ -1,0 +1,86 @@
+/**
+ * The browser's own functions, taken before the page's scripts can replace them. In the page's renderer.
+ *
+ * A page may patch what it likes (fake timers, wrapped sockets, a `toJSON` on every object); what touches the socket and
+ * the token goes through this file, so that none of it sees the token. The socket itself is no secret: it speaks for
+ * this page, and for nothing that the page could not say through `lab`.
+ */
+
+const { apply } = Reflect;
+const { getOwnPropertyDescriptor } = Object;
+
+/** `method.call(self, …)` without looking up `call`, which a page can replace. */
+function uncurried<Self, Args extends unknown[], Value>(
+  method: (this: Self, ...args: Args) => Value,
+): (self: Self, ...args: Args) => Value {
+  return (self, ...args) => apply(method, self, args) as Value;
+}
+
+function getterOf<Self, Name extends keyof Self & string>(prototype: Self, name: Name): (self: Self) => Self[Name] {
+  const getter = getOwnPropertyDescriptor(prototype, name)?.get;
+  if (!getter) throw new TypeError(`this browser has no getter for ${name}`);
+  return (self) => apply(getter, self, []) as Self[Name];
+}
+
+export const Socket = WebSocket;
+export const sendText = uncurried<WebSocket, [text: string], void>(WebSocket.prototype.send);
+export const closeSocket = uncurried<WebSocket, [], void>(WebSocket.prototype.close);
+export const listen = uncurried<EventTarget, [type: string, listener: (event: Event) => void, capture?: boolean], void>(
+  EventTarget.prototype.addEventListener,
+);
+export const messageData = getterOf(MessageEvent.prototype, "data");
+export const closeCode = getterOf(CloseEvent.prototype, "code");
+export const blockedUri = getterOf(SecurityPolicyViolationEvent.prototype, "blockedURI");
+export const violatedDirective = getterOf(SecurityPolicyViolationEvent.prototype, "effectiveDirective");
+
+export const { parse, stringify } = JSON;
+export const { freeze, defineProperty } = Object;
+export const NativePromise = Promise;
+export const NativeError = Error;
+
+export const startTimer: (action: () => void, milliseconds: number) => number = setTimeout;
+export const stopTimer: (timer: number) => void = clearTimeout;
+export const report: (error: unknown) => void = reportError;
+
+const nativeWarn = console.warn;
+export function warn(text: string): void {
+  apply(nativeWarn, console, [`labplatform: ${text}`]);
+}
+
+const monotonic = uncurried<Performance, [], number>(performance.now);
+const clock = performance;
+/** Milliseconds on a clock that is never set back. */
+export function now(): number {
+  return monotonic(clock);
+}
+
+const NativeDate = Date;
+const toIso = uncurried<Date, [], string>(Date.prototype.toISOString);
+/** The present moment as ISO 8601. */
+export function timestamp(): string {
+  return toIso(new NativeDate());
+}
+
+const encodeText = uncurried<TextEncoder, [text: string], Uint8Array>(TextEncoder.prototype.encode);
+const encoder = new TextEncoder();
+/** Bytes of `text` in UTF-8, as far as they matter: exact where they could be more than `limit`. */
+export function bytesOf(text: string, limit: number): number {
+  return text.length * 3 <= limit ? text.length : encodeText(encoder, text).length;
+}
+
+const random = crypto;
+const fill = uncurried<Crypto, [bytes: Uint8Array], Uint8Array>(crypto.getRandomValues as never);
+const toHex = uncurried<number, [radix: number], string>(Number.prototype.toString);
+/** A UUID of version 4. (`crypto.randomUUID` is missing where the page's origin is not a secure one.) */
+export function uuid(): string {
+  const bytes = fill(random, new Uint8Array(16));
+  let text = "";
+  for (let i = 0; i < 16; i++) {
+    let byte = bytes[i] ?? 0;
+    if (i === 6) byte = (byte & 0x0f) | 0x40;
+    if (i === 8) byte = (byte & 0x3f) | 0x80;
+    if (i === 4 || i === 6 || i === 8 || i === 10) text += "-";
+    text += (byte < 16 ? "0" : "") + toHex(byte, 16);
+  }
+  return text;
+}

@@ -1,0 +1,347 @@
+"""What the page agent's tests need: the agent as built, a web server, a supervisor's end of the socket, a browser.
+
+`Peer` is this harness's own: it speaks the supervisor's side of a page's WebSocket (token, pings, FDC3 app channels),
+records all that it hears, and breaks off when a test says so. It checks every request against FDC3's schema.
+"""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.server import Server, ServerConnection, serve
+
+from labplatform import resources
+
+TOKEN = "page-token-6f1d0c"
+DEADLINE = 5.0
+
+PAYLOADS = {
+    "getOrCreateChannelRequest": {"channelId": str},
+    "broadcastRequest": {"channelId": str, "context": dict},
+    "addContextListenerRequest": {"channelId": (str, type(None)), "contextType": (str, type(None))},
+    "contextListenerUnsubscribeRequest": {"listenerUUID": str},
+    "getCurrentContextRequest": {"channelId": str, "contextType": (str, type(None))},
+}
+"""FDC3 2.2's requests about app channels: all members of each payload are required, and no other is allowed."""
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Connection:
+    """One WebSocket of the page, from its hello on."""
+
+    def __init__(self, socket: ServerConnection) -> None:
+        self.socket = socket
+        self.messages: list[dict[str, Any]] = []
+        self.pongs: dict[int, float] = {}
+        self.welcomed = False
+        self.closed = False
+
+    def send(self, message: dict[str, Any]) -> None:
+        self.socket.send(json.dumps(message))
+
+    def requests(self, kind: str) -> list[dict[str, Any]]:
+        """Payloads of the requests of this kind, in the order in which they came."""
+        return [message["payload"] for message in self.messages if message["type"] == kind]
+
+
+class Peer:
+    """The supervisor's end. `errors`: FDC3 error name to answer each kind of request with."""
+
+    def __init__(self) -> None:
+        self.errors: dict[str, str] = {}
+        self.violations: list[str] = []
+        self.connections: list[Connection] = []
+        self.welcoming = threading.Event()
+        self.welcoming.set()
+        self.refuse_with: int | None = None
+        self.contexts: dict[str, list[dict[str, Any]]] = {}
+        self._changed = threading.Condition()
+        self._server: Server = serve(self._serve, "127.0.0.1", 0, compression=None)
+        self._thread = threading.Thread(target=self._server.serve_forever, name="peer")
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"ws://127.0.0.1:{self._server.socket.getsockname()[1]}/"
+
+    @property
+    def connection(self) -> Connection:
+        return self.connections[-1]
+
+    def wait(self, ready: Callable[[], Any], what: str, timeout: float = DEADLINE) -> Any:
+        """The value of `ready` once it is true."""
+        with self._changed:
+            assert self._changed.wait_for(ready, timeout), f"not within {timeout} s: {what}; heard {self._heard()}"
+            return ready()
+
+    def wait_connected(self, count: int) -> Connection:
+        """The page's connection number `count`, once it has been welcomed."""
+        self.wait(
+            lambda: len(self.connections) >= count and self.connections[count - 1].welcomed, f"connection {count}"
+        )
+        return self.connections[count - 1]
+
+    def ping(self, connection: Connection, timeout: float = DEADLINE) -> float:
+        """Seconds until the page's pong."""
+        seq = len(connection.pongs) + 1
+        sent = time.monotonic()
+        connection.send({"type": "ping", "seq": seq})
+        return self.wait(lambda: connection.pongs.get(seq), f"pong {seq}", timeout) - sent
+
+    def broadcast(self, channel: str, context: dict[str, Any]) -> None:
+        self.connection.send(
+            {
+                "type": "broadcastEvent",
+                "payload": {
+                    "channelId": channel,
+                    "context": context,
+                    "originatingApp": {"appId": "news-feed", "instanceId": "n-1"},
+                },
+                "meta": {"eventUuid": str(uuid.uuid4()), "timestamp": _now()},
+            }
+        )
+
+    def drop(self, code: int = 1012) -> None:
+        """End the page's connection, as a supervisor would."""
+        self.connection.socket.close(code)
+
+    def close(self) -> None:
+        self.welcoming.set()
+        self._server.shutdown()
+        for connection in self.connections:
+            connection.socket.close()
+        self._thread.join(DEADLINE)
+        assert not self._thread.is_alive()
+
+    def _heard(self) -> list[list[str]]:
+        return [[message["type"] for message in connection.messages] for connection in self.connections]
+
+    def _note(self, change: Callable[[], Any]) -> None:
+        with self._changed:
+            change()
+            self._changed.notify_all()
+
+    def _serve(self, socket: ServerConnection) -> None:
+        try:
+            hello = json.loads(socket.recv(DEADLINE))
+            if hello != {"type": "hello", "role": "page", "token": TOKEN}:
+                self.violations.append(f"first message {hello}")
+            if self.refuse_with is not None:
+                socket.close(self.refuse_with)
+                return
+            connection = Connection(socket)
+            self._note(lambda: self.connections.append(connection))
+            try:
+                # A page that was never welcomed must stay silent, so nothing is missed by not listening here.
+                while not self.welcoming.wait(0.02):
+                    if socket.close_code is not None:
+                        return
+                connection.send({"type": "welcome", "place": "ticker-list", "instance": "i-1", "app_id": "ticker-list"})
+                self._note(lambda: setattr(connection, "welcomed", True))
+                for text in socket:
+                    self._received(connection, json.loads(text))
+            finally:
+                self._note(lambda: setattr(connection, "closed", True))
+        except (ConnectionClosed, TimeoutError):
+            pass
+
+    def _received(self, connection: Connection, message: dict[str, Any]) -> None:
+        if message["type"] == "pong":
+            arrived = time.monotonic()
+            self._note(lambda: connection.pongs.update({message["seq"]: arrived}))
+            return
+        self._check(message)
+        self._note(lambda: connection.messages.append(message))
+        kind, payload = message["type"], message["payload"]
+        answer: dict[str, Any] = {}
+        if kind in self.errors:
+            if self.errors[kind] == "":
+                return
+            answer = {"error": self.errors[kind]}
+        elif kind == "getOrCreateChannelRequest":
+            answer = {"channel": {"id": payload["channelId"], "type": "app"}}
+        elif kind == "addContextListenerRequest":
+            answer = {"listenerUUID": str(uuid.uuid4())}
+        elif kind == "broadcastRequest":
+            self.contexts.setdefault(payload["channelId"], []).append(payload["context"])
+        elif kind == "getCurrentContextRequest":
+            wanted = payload["contextType"]
+            found = [c for c in self.contexts.get(payload["channelId"], []) if wanted in (None, c["type"])]
+            answer = {"context": found[-1] if found else None}
+        connection.send(
+            {
+                "type": kind.replace("Request", "Response"),
+                "payload": answer,
+                "meta": {
+                    "requestUuid": message["meta"]["requestUuid"],
+                    "responseUuid": str(uuid.uuid4()),
+                    "timestamp": _now(),
+                },
+            }
+        )
+
+    def _check(self, message: dict[str, Any]) -> None:
+        wanted = PAYLOADS.get(message["type"])
+        payload, meta = message.get("payload"), message.get("meta")
+        try:
+            assert wanted is not None, "unknown type"
+            assert set(message) == {"type", "payload", "meta"}
+            assert set(meta) == {"requestUuid", "timestamp"}
+            assert uuid.UUID(meta["requestUuid"]).version == 4
+            assert datetime.fromisoformat(meta["timestamp"]).tzinfo is not None
+            assert set(payload) == set(wanted)
+            assert all(isinstance(payload[key], kind) for key, kind in wanted.items())
+        except (AssertionError, ValueError, TypeError) as error:
+            self.violations.append(f"{message}: {error}")
+
+
+class Web:
+    """Serves pages from 127.0.0.1; the same server by the name `localhost` is another origin."""
+
+    def __init__(self) -> None:
+        self.pages: dict[str, tuple[str, dict[str, str]]] = {}
+        self.posted: dict[str, Any] = {}
+        self._changed = threading.Condition()
+        web = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                body, headers = web.pages.get(self.path, ("", {}))
+                self.send_response(200 if self.path in web.pages else 404)
+                self.send_header("Content-Type", "text/html; charset=utf-8")
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body.encode())
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                with web._changed:
+                    web.posted[self.path] = json.loads(body)
+                    web._changed.notify_all()
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *args: Any) -> None:
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="web")
+        self._thread.start()
+        self.origin = f"http://127.0.0.1:{self._server.server_port}"
+        self.foreign_origin = f"http://localhost:{self._server.server_port}"
+
+    def page(self, path: str, body: str, headers: dict[str, str] | None = None) -> str:
+        """Serve this page from now on; its address on the app's origin."""
+        document = f"<!doctype html><meta charset=utf-8><title>page</title>{body}"
+        with self._changed:
+            self.pages[path] = (document, headers or {})
+        return self.origin + path
+
+    def wait_posted(self, path: str) -> Any:
+        """What a page posted to this path."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: path in self.posted, DEADLINE), f"no page posted to {path}"
+            return self.posted[path]
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(DEADLINE)
+        assert not self._thread.is_alive()
+
+
+@pytest.fixture(scope="session")
+def agent_js() -> str:
+    """The agent, built first if it is missing or older than its sources."""
+    hook = resources.PACKAGE / "page" / "build_hook.py"
+    built = subprocess.run([sys.executable, str(hook)], capture_output=True, text=True, timeout=120)
+    assert built.returncode == 0, built.stderr
+    return resources.page_agent().read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Debian's or Ubuntu's own Chromium, with its throttling of hidden pages left on, as an app host has it."""
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None:
+        pytest.skip("no chromium on PATH: install it (Debian: apt-get install chromium)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=str(Path(program)),
+            args=["--no-sandbox"] if os.geteuid() == 0 else [],
+            ignore_default_args=[
+                "--disable-background-timer-throttling",
+                "--disable-backgrounding-occluded-windows",
+                "--disable-renderer-backgrounding",
+            ],
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def peer() -> Iterator[Peer]:
+    peer = Peer()
+    yield peer
+    peer.close()
+    assert peer.violations == []
+
+
+@pytest.fixture(scope="session")
+def web() -> Iterator[Web]:
+    web = Web()
+    yield web
+    web.close()
+
+
+@pytest.fixture
+def injected(agent_js: str, peer: Peer, web: Web) -> str:
+    """The script as an app host injects it."""
+    config = {
+        "origin": web.origin,
+        "url": peer.url,
+        "token": TOKEN,
+        "place": "ticker-list",
+        "instance": "i-1",
+        "appId": "ticker-list",
+        "incarnation": 3,
+        "title": "Ticker List",
+        "pid": 4711,
+        "placement": "own process",
+        "color": "#0072b2",
+    }
+    return f"(() => {{ const __LABPLATFORM__ = {json.dumps(config)}; {agent_js} }})();"
+
+
+@pytest.fixture
+def context(chromium: Browser, injected: str) -> Iterator[BrowserContext]:
+    """A browser context that runs the agent in every frame before the frame's own scripts."""
+    context = chromium.new_context()
+    context.set_default_timeout(DEADLINE * 1000)
+    context.add_init_script(injected)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Page:
+    return context.new_page()

@@ -1,0 +1,406 @@
+"""The page agent in a real browser, against a real WebSocket: what a page gets, and what it cannot get."""
+
+from __future__ import annotations
+
+import pytest
+
+TOKEN = "page-token-6f1d0c"
+
+# What a page's first script sees; read by the tests as `window.first`.
+FIRST = """<script>
+    window.first = {type: typeof window.lab, keys: Object.keys(window.lab ?? {}), connected: window.lab?.connected};
+</script>"""
+
+LISTEN = """async ([id, type]) => {
+    window.heard ??= [];
+    const channel = await lab.channel(id);
+    const listener = await channel.addContextListener(type, (context, metadata) =>
+        heard.push([id, type, context.n, metadata.source.appId]));
+    (window.listeners ??= []).push(listener);
+}"""
+
+OUTCOME = "promise => promise.then(value => ['ok', value], error => ['error', error.message])"
+
+
+def opened(page, web, peer, path="/index.html", body=FIRST, headers=None):
+    """The page's first connection, welcomed."""
+    page.goto(web.page(path, body, headers))
+    connection = peer.wait_connected(1)
+    page.wait_for_function("lab.connected")
+    return connection
+
+
+def test_lab_is_there_before_the_pages_own_scripts_and_stays_what_it_is(page, web, peer):
+    opened(page, web, peer)
+    first = page.evaluate("first")
+    assert first["type"] == "object"
+    assert first["connected"] is False
+    assert first["keys"] == [
+        *("appId", "instanceId", "incarnation", "pid", "placement", "title", "color", "connected", "channel"),
+    ]
+    assert page.evaluate("({...lab})") | {"channel": None} == {
+        "appId": "ticker-list",
+        "instanceId": "i-1",
+        "incarnation": 3,
+        "pid": 4711,
+        "placement": "own process",
+        "title": "Ticker List",
+        "color": "#0072b2",
+        "connected": True,
+        "channel": None,
+    }
+    still_ours = page.evaluate("""() => {
+        const lab = window.lab, tried = [];
+        for (const change of [
+            () => { 'use strict'; window.lab = 1; },
+            () => { 'use strict'; delete window.lab; },
+            () => { 'use strict'; lab.pid = 1; },
+            () => { 'use strict'; lab.extra = 1; },
+            () => Object.defineProperty(window, 'lab', {value: 1}),
+        ]) try { change(); tried.push('allowed'); } catch (error) { tried.push(error.name); }
+        return [tried, window.lab === lab, Object.isFrozen(lab)];
+    }""")
+    assert still_ours == [["TypeError"] * 5, True, True]
+
+
+def test_channels_speak_fdc3(page, web, peer):
+    connection = opened(page, web, peer)
+    page.evaluate(LISTEN, ["prices", "fdc3.instrument"])
+    page.evaluate(LISTEN, ["prices", None])
+    page.evaluate(LISTEN, ["news", None])
+    context = {"type": "fdc3.instrument", "id": {"ticker": "AAPL"}}
+    result = page.evaluate(
+        """async context => {
+            const channel = await lab.channel('prices');
+            return [channel.id, Object.isFrozen(channel), await channel.getCurrentContext(),
+                await channel.broadcast(context), await channel.getCurrentContext(),
+                await channel.getCurrentContext('fdc3.contact')];
+        }""",
+        context,
+    )
+    assert result == ["prices", True, None, None, context, None]
+    assert connection.requests("broadcastRequest") == [{"channelId": "prices", "context": context}]
+    assert connection.requests("addContextListenerRequest") == [
+        {"channelId": "prices", "contextType": "fdc3.instrument"},
+        {"channelId": "prices", "contextType": None},
+        {"channelId": "news", "contextType": None},
+    ]
+
+    peer.broadcast("prices", {"type": "fdc3.contact", "n": 1})
+    peer.broadcast("news", {"type": "fdc3.instrument", "n": 2})
+    peer.broadcast("prices", {"type": "fdc3.instrument", "n": 3})
+    page.wait_for_function("heard.length >= 4")
+    assert page.evaluate("heard.splice(0)") == [
+        ["prices", None, 1, "news-feed"],
+        ["news", None, 2, "news-feed"],
+        ["prices", "fdc3.instrument", 3, "news-feed"],
+        ["prices", None, 3, "news-feed"],
+    ]
+
+    page.evaluate("listeners[1].unsubscribe()")
+    assert len(connection.requests("contextListenerUnsubscribeRequest")) == 1
+    peer.broadcast("prices", {"type": "fdc3.instrument", "n": 4})
+    peer.broadcast("news", {"type": "fdc3.instrument", "n": 5})
+    page.wait_for_function("heard.some(([, , n]) => n === 5)")
+    assert [n for _, _, n, _ in page.evaluate("heard")] == [4, 5]
+
+
+def test_an_error_is_named_as_fdc3_names_it(page, web, peer):
+    opened(page, web, peer)
+    peer.errors = {"broadcastRequest": "AccessDenied", "addContextListenerRequest": "NoChannelFound"}
+    page.evaluate("lab.channel('prices').then(channel => { window.prices = channel; })")
+    assert page.evaluate(f"({OUTCOME})(prices.broadcast({{type: 'x'}}))") == ["error", "AccessDenied"]
+    assert page.evaluate(f"({OUTCOME})(prices.addContextListener(null, () => {{}}))") == ["error", "NoChannelFound"]
+    for wrong in ("null", "{}", "7"):
+        assert page.evaluate(f"({OUTCOME})(prices.broadcast({wrong}))") == ["error", "MalformedContext"]
+    cyclic = "(() => { const context = {type: 'x'}; context.self = context; return context; })()"
+    assert page.evaluate(f"({OUTCOME})(prices.broadcast({cyclic}))") == ["error", "MalformedContext"]
+    kind, message = page.evaluate(f"({OUTCOME})(prices.broadcast({{type: 'x', text: 'ü'.repeat(600_000)}}))")
+    assert (kind, "over the limit of 1048576" in message) == ("error", True)
+    assert page.evaluate("lab.connected")
+
+
+def test_a_handler_that_throws_harms_no_other(page, web, peer):
+    opened(page, web, peer)
+    problems = []
+    page.on("pageerror", lambda error: problems.append(error.message))
+    page.evaluate(
+        "lab.channel('prices').then(c => c.addContextListener(null, () => { throw new Error('the page’s own'); }))"
+    )
+    page.evaluate(LISTEN, ["prices", None])
+    peer.broadcast("prices", {"type": "x", "n": 1})
+    page.wait_for_function("heard.length === 1")
+    assert problems == ["the page’s own"]
+
+
+def test_pings_are_answered_while_timers_keep_the_page_busy(page, web, peer):
+    connection = opened(page, web, peer)
+    page.evaluate("""() => {
+        window.ticks = 0;
+        const work = () => { for (const end = performance.now() + 4; performance.now() < end;); ticks++; };
+        for (let i = 0; i < 50; i++) setInterval(work, 1);
+    }""")
+    page.wait_for_function("ticks > 100", polling=50)
+    before = page.evaluate("ticks")
+    assert max(peer.ping(connection) for _ in range(20)) < 1
+    assert page.evaluate("ticks") > before
+
+
+def test_pings_are_answered_by_a_hidden_page_whose_timers_are_throttled(chromium, injected, web, peer):
+    # Playwright keeps its own pages visible; this one is opened past it, so it carries the agent in itself.
+    address = web.page(
+        "/hidden.html",
+        f"""<script>{injected}</script><script>
+        let last = performance.now();
+        (function tick() {{
+            setTimeout(() => {{
+                const gap = performance.now() - last;
+                last += gap;
+                if (document.hidden && gap > 900) fetch('/hidden', {{method: 'POST', body: JSON.stringify(gap)}});
+                else tick();
+            }}, 10);
+        }})();
+        </script>""",
+    )
+    browser = chromium.new_browser_cdp_session()
+    hidden = browser.send("Target.createTarget", {"url": address})["targetId"]
+    front = browser.send("Target.createTarget", {"url": "about:blank"})["targetId"]
+    try:
+        browser.send("Target.activateTarget", {"targetId": front})
+        connection = peer.wait_connected(1)
+        assert web.wait_posted("/hidden") > 900  # a timer of 10 ms took a second
+        assert sorted(peer.ping(connection) for _ in range(20))[15] < 0.2
+    finally:
+        for target in (hidden, front):
+            browser.send("Target.closeTarget", {"targetId": target})
+        browser.detach()
+
+
+@pytest.mark.parametrize("code", [1012, 4000, 4008])
+def test_a_new_connection_gets_the_listeners_again(page, web, peer, code):
+    opened(page, web, peer)
+    page.evaluate(LISTEN, ["prices", "fdc3.instrument"])
+    page.evaluate(LISTEN, ["news", None])
+    page.evaluate(LISTEN, ["gone", None])
+    page.evaluate("listeners[2].unsubscribe()")
+    peer.drop(code)
+    second = peer.wait_connected(2)
+    peer.wait(lambda: len(second.messages) >= 2, "both listeners again")
+    assert second.requests("addContextListenerRequest") == [
+        {"channelId": "prices", "contextType": "fdc3.instrument"},
+        {"channelId": "news", "contextType": None},
+    ]
+    peer.broadcast("prices", {"type": "fdc3.instrument", "n": 1})
+    peer.broadcast("news", {"type": "x", "n": 2})
+    page.wait_for_function("heard.length >= 2")
+    assert [n for _, _, n, _ in page.evaluate("heard")] == [1, 2]
+    # The supervisor's name for the listener is a new one, and that is the one given up.
+    page.evaluate("listeners[0].unsubscribe()")
+    assert len(second.requests("contextListenerUnsubscribeRequest")) == 1
+    assert page.evaluate("lab.connected")
+
+
+def test_what_waits_for_a_connection_arrives_once_and_in_order(page, web, peer):
+    opened(page, web, peer)
+    page.evaluate("lab.channel('prices').then(channel => { window.prices = channel; })")
+    peer.welcoming.clear()
+    peer.drop()
+    page.wait_for_function("!lab.connected")
+    page.evaluate(
+        """() => {
+            window.sent = Promise.all(Array.from({length: 999}, (_, n) => prices.broadcast({type: 'x', n})));
+            window.heard = [];
+            window.listening = prices.addContextListener(null, ({n}) => heard.push(n));
+            window.last = prices.getCurrentContext();
+        }"""
+    )
+    kind, message = page.evaluate(f"({OUTCOME})(prices.broadcast({{type: 'x', n: 'one too many'}}))")
+    assert (kind, "1000 messages wait already" in message) == ("error", True)
+    peer.welcoming.set()
+    second = peer.wait_connected(2)
+    page.evaluate("Promise.all([sent, listening]).then(() => {})")
+    assert [payload["context"]["n"] for payload in second.requests("broadcastRequest")] == list(range(999))
+    assert len(second.requests("addContextListenerRequest")) == 1
+    assert page.evaluate("last") == {"type": "x", "n": 998}
+    peer.broadcast("prices", {"type": "x", "n": 7})
+    page.wait_for_function("heard.length === 1")
+    # Nothing is said twice by the connection after that.
+    peer.drop()
+    third = peer.wait_connected(3)
+    page.evaluate("prices.getCurrentContext()")
+    assert [message["type"] for message in third.messages] == ["addContextListenerRequest", "getCurrentContextRequest"]
+
+
+def test_deadlines_of_the_welcome_and_of_requests(page, web, peer):
+    """A supervisor that says nothing is left for a new connection; a request given up is not carried out later."""
+    opened(page, web, peer)
+    peer.errors = {"getCurrentContextRequest": ""}
+    page.evaluate("lab.channel('prices').then(channel => { window.prices = channel; })")
+    page.evaluate(f"window.unanswered = ({OUTCOME})(prices.getCurrentContext()); null")
+    peer.wait(lambda: peer.connection.requests("getCurrentContextRequest"), "the request")
+    peer.welcoming.clear()
+    peer.drop()
+    page.wait_for_function("!lab.connected")
+    page.evaluate(f"window.waited = ({OUTCOME})(prices.broadcast({{type: 'x'}})); null")
+    page.evaluate(f"window.listening = ({OUTCOME})(prices.addContextListener(null, () => {{}})); null")
+    page.set_default_timeout(10_000)
+    for name in ("unanswered", "waited", "listening"):
+        assert page.evaluate(name) == ["error", "ApiTimeout"]
+    peer.wait(lambda: len(peer.connections) >= 3, "a new connection after the silent one", 10)
+    peer.welcoming.set()
+    third = peer.wait_connected(3)
+    page.evaluate("lab.channel('after')")
+    assert [message["type"] for message in third.messages] == ["getOrCreateChannelRequest"]
+
+
+@pytest.mark.parametrize("code", [4001, 4003])
+def test_a_page_that_is_refused_or_replaced_gives_up(page, web, peer, code):
+    warnings = []
+    page.on("console", lambda line: warnings.append(line.text) if line.type == "warning" else None)
+    opened(page, web, peer)
+    page.evaluate("lab.channel('prices').then(channel => { window.prices = channel; })")
+    peer.errors = {"getCurrentContextRequest": ""}
+    page.evaluate(f"window.waiting = ({OUTCOME})(prices.getCurrentContext()); null")
+    peer.wait(lambda: peer.connection.requests("getCurrentContextRequest"), "the request")
+    peer.drop(code)
+    assert page.evaluate("waiting") == ["error", "AgentDisconnected"]
+    for call in ("lab.channel('x')", "prices.broadcast({type: 'x'})", "prices.addContextListener(null, () => {})"):
+        assert page.evaluate(f"({OUTCOME})({call})") == ["error", "AgentDisconnected"]
+    assert page.evaluate("lab.connected") is False
+    assert len(warnings) == 1 and warnings[0].startswith("labplatform: ")
+    assert len(peer.connections) == 1
+
+
+def test_only_the_main_frame_of_the_apps_own_origin_gets_an_agent(page, web, peer):
+    web.page("/inner.html", "<script>window.seen = typeof window.lab</script>")
+    opened(
+        page,
+        web,
+        peer,
+        body=FIRST
+        + f"""<iframe name=same src=/inner.html></iframe>
+        <iframe name=other src={web.foreign_origin}/inner.html></iframe>
+        <iframe name=srcdoc srcdoc="<script>window.seen = typeof window.lab</script>"></iframe>""",
+    )
+    for name in ("same", "other", "srcdoc"):
+        frame = page.frame(name)
+        frame.wait_for_function("window.seen")
+        assert frame.evaluate("seen") == "undefined", name
+    page.evaluate("address => { location.href = address; }", f"{web.foreign_origin}/inner.html")
+    page.wait_for_url(f"{web.foreign_origin}/inner.html")
+    assert page.evaluate("seen") == "undefined"
+    # The app's own page again: its connection is the second, so none of the others has made one.
+    page.goto(web.page("/index.html", FIRST))
+    peer.wait_connected(2)
+    page.wait_for_function("lab.connected")
+    assert len(peer.connections) == 2
+
+
+def test_no_script_of_the_page_can_read_the_token(page, web, peer):
+    """The page looks at everything it can reach, and has put its own ears on every way out, before a reconnect."""
+    opened(
+        page,
+        web,
+        peer,
+        body="""<script>
+        window.loot = [];
+        const text = String;
+        const record = (...values) => { for (const value of values) try { loot.push(text(value)); } catch {} };
+        const ears = (object, name) => {
+            const original = object[name];
+            object[name] = function (...args) {
+                if (!ears.on) return original.apply(this, args);
+                ears.on = false;
+                try { record(name, ...args, typeof this === 'string' ? this : ''); } finally { ears.on = true; }
+                return Reflect_apply(original, this, args);
+            };
+        };
+        const Reflect_apply = Reflect.apply;
+        window.ears = ears;
+        const RealSocket = WebSocket;
+        window.WebSocket = function (...args) { record('socket', ...args); return new RealSocket(...args); };
+        ears(RealSocket.prototype, 'send');
+        ears(JSON, 'stringify'); ears(JSON, 'parse');
+        ears(Reflect, 'apply');
+        ears(Array.prototype, 'push'); ears(Array.prototype, 'indexOf');
+        ears(Function.prototype, 'call');
+        ears(window, 'setTimeout');
+        ears(EventTarget.prototype, 'addEventListener');
+        Object.defineProperty(Object.prototype, 'toJSON', {configurable: true, value() {
+            record(this.token, this.hello, ...Object.values(this)); return this;
+        }});
+        Object.defineProperty(Object.prototype, 'token', {configurable: true, set(value) { record(value); }});
+        Object.defineProperty(RealSocket.prototype, 'onmessage', {set(value) { record(value); }});
+        Error.prepareStackTrace = (error, sites) => {
+            for (const site of sites) record(site.getFunction(), site.getThis(), site.getFunctionName());
+            return '';
+        };
+        function handler(context) {
+            record('handler', handler.caller, arguments.callee.caller, window.event?.target);
+            new Error('x').stack;
+            window.handled = (window.handled ?? 0) + 1;
+        }
+        </script>""",
+    )
+    page.evaluate("""async () => {
+        ears.on = true;
+        window.prices = await lab.channel('prices');
+        window.listener = await prices.addContextListener(null, handler);
+        await prices.broadcast({type: 'x'});
+    }""")
+    peer.drop()
+    peer.wait_connected(2)
+    page.wait_for_function("lab.connected")
+    peer.broadcast("prices", {"type": "x"})
+    page.wait_for_function("window.handled === 1")
+    loot = page.evaluate("""() => {
+        ears.on = false;
+        const seen = new Set();
+        const walk = value => {
+            if (Object(value) !== value) return loot.push(String(value));
+            if (seen.has(value)) return;
+            seen.add(value);
+            if (typeof value === 'function') loot.push(Function.prototype.toString.call(value));
+            for (const key of Reflect.ownKeys(value)) {
+                loot.push(String(key));
+                const {get, set, value: inner} = Object.getOwnPropertyDescriptor(value, key);
+                for (const part of [get, set, inner]) walk(part);
+            }
+        };
+        for (const start of [lab, prices, listener]) walk(start);
+        for (const key of Reflect.ownKeys(window)) if (typeof window[key] === 'string') loot.push(window[key]);
+        for (const script of document.scripts) loot.push(script.src);
+        return loot;
+    }""")
+    assert any("handler" in text for text in loot) and any("broadcast" in text for text in loot)
+    assert [text for text in loot if TOKEN in text] == []
+
+
+@pytest.mark.parametrize("where", ["header", "meta"])
+def test_a_policy_that_forbids_the_connection_is_taken_quietly(page, web, peer, where):
+    warnings, blocked, problems = [], [], []
+
+    def note(line):
+        if line.type == "warning":
+            warnings.append(line.text)
+        elif "Content Security Policy" in line.text:
+            blocked.append(line.text)
+
+    page.on("console", note)
+    page.on("pageerror", lambda error: problems.append(error.message))
+    policy = "connect-src 'self'"
+    if where == "header":
+        page.goto(web.page("/strict.html", FIRST, {"Content-Security-Policy": policy}))
+        assert page.evaluate("first.type") == "object"
+    else:
+        # Read by the browser after the agent has connected: it bars only the way back.
+        opened(page, web, peer, body=f'<meta http-equiv=Content-Security-Policy content="{policy}">')
+        peer.drop()
+        page.wait_for_function("!lab.connected")
+    # Long enough for four more tries of a page that is merely without a connection.
+    page.evaluate("new Promise(resolve => setTimeout(resolve, 1000))")
+    assert page.evaluate("lab.connected") is False
+    assert len(blocked) == 1
+    assert len(warnings) == 1 and "connect-src ws://127.0.0.1:*" in warnings[0]
+    assert problems == []
+    assert len(peer.connections) == (where == "meta")
