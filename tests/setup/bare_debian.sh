@@ -162,7 +162,7 @@ if [ -n "$as_user" ]; then
   do_as=learner home=/home/learner
 fi
 cd "$home"
-$do_as git clone --quiet /srv/labplatform.bundle labplatform
+$do_as git -c advice.detachedHead=false clone --quiet /srv/labplatform.bundle labplatform
 cd labplatform
 [ "$(git -c safe.directory="$PWD" rev-parse HEAD)" = "$commit" ] || fail "cloned another commit"
 
