@@ -27,7 +27,8 @@ def copy(tmp_path: Path) -> Path:
 
 def build(page: Path, npm_cache: Path) -> subprocess.CompletedProcess[str]:
     """Run the build with a registry at which nobody listens, and without what npm has kept from earlier."""
-    environment = os.environ | {"npm_config_registry": "http://127.0.0.1:9/", "npm_config_cache": str(npm_cache)}
+    npm = {"registry": "http://127.0.0.1:9/", "cache": str(npm_cache), "fetch_retries": "0"}
+    environment = os.environ | {f"npm_config_{name}": value for name, value in npm.items()}
     command = [sys.executable, str(page / "build_hook.py")]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
 
