@@ -1,3 +1,39 @@
 """An interactive lab for multi-process app platforms: each app its own OS process, seen and steered from a notebook."""
 
+from typing import TYPE_CHECKING, Any
+
+from .errors import LabError
+from .manifest import Manifest, RecyclePolicy, ResourceLimits, RestartPolicy, load_manifest, load_manifests
+from .messages import Heartbeat
+
+if TYPE_CHECKING:
+    from .kernel.app import App
+    from .kernel.platform import Platform
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "App",
+    "Heartbeat",
+    "LabError",
+    "Manifest",
+    "Platform",
+    "RecyclePolicy",
+    "ResourceLimits",
+    "RestartPolicy",
+    "load_manifest",
+    "load_manifests",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # Supervisor and app hosts import this package too, and must not pay for what only the kernel needs.
+    if name == "Platform":
+        from .kernel.platform import Platform
+
+        return Platform
+    if name == "App":
+        from .kernel.app import App
+
+        return App
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -22,12 +22,16 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
+import psutil
 
-from . import __version__, machine, resources
+from . import __version__, machine, messages, resources
 from .errors import LabError, PlatformError
 from .messages import SandboxInfo
 
 State = Literal["ok", "warning", "problem"]
+
+REUSED_AFTER = 10.0
+"""Seconds by which a process may seem younger than its connection file says and still be the one that wrote it."""
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -256,17 +260,18 @@ def _runtime_folder() -> Iterator[Check]:
         return
     yield Check("runtime folder", "ok", str(folder))
     live, stale, exposed = [], [], []
-    for file in sorted(folder.glob("*.json")):
+    for file in sorted(folder.glob("platform-*.json")):
         try:
             facts = file.lstat()
-            pid = json.loads(file.read_bytes())["pid"]
-            (live if Path(f"/proc/{int(pid)}").exists() else stale).append(file)
-            if stat.S_IMODE(facts.st_mode) & 0o077:
-                exposed.append(file)
+            about = messages.decode(file.read_bytes(), messages.ConnectionFile)
         except FileNotFoundError:
             continue  # its platform ended this moment
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, msgspec.DecodeError):
             stale.append(file)
+            continue
+        (live if _runs(about) else stale).append(file)
+        if stat.S_IMODE(facts.st_mode) & 0o077:
+            exposed.append(file)
     if exposed:
         names = " ".join(map(str, exposed))
         yield Check("connection files", "problem", f"readable by others: {names}", f"chmod 600 {names}")
@@ -280,6 +285,15 @@ def _runtime_folder() -> Iterator[Check]:
     else:
         running = f"{len(live)} running platform{'s' * (len(live) != 1)}"
         yield Check("connection files", "ok", f"{running}, no file left behind")
+
+
+def _runs(about: messages.ConnectionFile) -> bool:
+    try:
+        created = psutil.Process(about.pid).create_time()
+    except psutil.Error:
+        return False
+    # Both reckon from the boot time, which moves when the clock is set.
+    return abs(created - about.created) < REUSED_AFTER
 
 
 def _cgroups() -> Check:

@@ -22,6 +22,7 @@ from .manifest import Manifest, Size
 
 Isolation = Literal["process", "shared-process", "shared-renderer"]
 CrashKind = Literal["abort", "kill", "segfault", "renderer", "oom", "hang", "exit"]
+Theme = Literal["auto", "light", "dark"]
 Timeout = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 
 MAX_MESSAGE = 1 << 20
@@ -146,6 +147,61 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     event: dict[str, Any] = {}
 
 
+# --- starting the supervisor ------------------------------------------------------------------------------------------
+
+
+class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
+    """How a hang is noticed: a ping every `interval` seconds; `unresponsive` after `silent_after` of them in a row went
+    unanswered, ended after `ended_after`. Counting pings, not seconds, spares an app when the whole machine stalls.
+    """
+
+    interval: Timeout = 1.0
+    silent_after: Annotated[int, msgspec.Meta(ge=1)] = 3
+    ended_after: Annotated[int, msgspec.Meta(ge=2)] = 10
+
+
+class SupervisorOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of JSON on the supervisor's standard input, which then stays open: its end is the controller's end.
+
+    `token`: what a controller must know. `qt_platform`: as in `HostOrder`; `display`: how windows are shown, in words.
+    `sampling`: seconds between two looks at memory and CPU.
+    """
+
+    token: str
+    controller_pid: int
+    folder: str
+    isolation: Isolation
+    manifests: dict[str, Manifest]
+    qt_platform: str = ""
+    display: str = ""
+    chromium_flags: tuple[str, ...] = ()
+    theme: Theme = "auto"
+    heartbeat: Heartbeat = Heartbeat()
+    sampling: Annotated[float, msgspec.Meta(ge=0.1, le=10)] = 1.0
+
+
+class SupervisorReady(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of JSON on the supervisor's standard output, once it serves. `problem`: why it does not."""
+
+    pid: int
+    port: int = 0
+    connection_file: str = ""
+    problem: str = ""
+
+
+class ConnectionFile(msgspec.Struct, frozen=True, kw_only=True):
+    """What `platform-PID.json` in the runtime folder holds, readable by its owner alone. `created` guards against reuse
+    of the pid: it is the supervisor's start, in seconds since the epoch.
+    """
+
+    pid: int
+    created: float
+    port: int
+    token: str
+    isolation: str
+    controller_pid: int
+
+
 # --- controller and supervisor ----------------------------------------------------------------------------------------
 
 
@@ -192,11 +248,12 @@ class Restart(_Message, frozen=True, tag="restart"):
 
 
 class Crash(_Message, frozen=True, tag="crash"):
-    """Break an app on purpose, in one of the ways an app can break. Answered when the fault is under way."""
+    """Break an app on purpose, in one of the ways an app can break. Answered when the platform has noticed."""
 
     id: int
     place: str
     how: CrashKind
+    timeout: Timeout = 30.0
 
 
 class Evaluate(_Message, frozen=True, tag="evaluate"):
@@ -230,6 +287,13 @@ class Watch(_Message, frozen=True, tag="watch"):
     max_width: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 480
 
 
+class Cancel(_Message, frozen=True, tag="cancel"):
+    """The controller no longer waits for the request `request`; a launch under way is undone. Not answered."""
+
+    id: int
+    request: int
+
+
 class Describe(_Message, frozen=True, tag="describe"):
     """The platform and all its apps; answered with `PlatformStatus`."""
 
@@ -249,9 +313,7 @@ class Shutdown(_Message, frozen=True, tag="shutdown"):
     timeout: Timeout = 5.0
 
 
-Request = (
-    Launch | Stop | Kill | Restart | Crash | Evaluate | Capture | Watch | Describe | Subscribe | Shutdown
-)
+Request = Launch | Stop | Kill | Restart | Crash | Evaluate | Capture | Watch | Cancel | Describe | Subscribe | Shutdown
 
 
 class Reply(_Message, frozen=True, tag="reply"):
@@ -327,10 +389,11 @@ class HostOrder(_Message, frozen=True, tag="host-order"):
     chromium_flags: tuple[str, ...] = ()
     shared_renderer: bool = False
     windowless: bool = False
+    theme: Theme = "auto"
 
 
 class OpenInstance(_Message, frozen=True, tag="open-instance"):
-    """Fill a place: open its window and page, start its Python side. `profile`: the folder of its cookies and storage."""
+    """Fill a place: open its window and page, start its Python side. `profile`: where its cookies and storage lie."""
 
     place: str
     instance: str

@@ -426,9 +426,7 @@ class QtWindow:
         if self._closing:
             return
         word = {0: "normal", 1: "abnormal", 2: "crashed", 3: "killed"}.get(int(status.value), "abnormal")
-        self.host.send(
-            m.RendererGone(place=self.place, incarnation=self.incarnation, pid=0, status=word, code=code)
-        )
+        self.host.send(m.RendererGone(place=self.place, incarnation=self.incarnation, pid=0, status=word, code=code))
 
     def _loading(self, info: Any) -> None:
         Status, Domain = type(info).LoadStatus, type(info).ErrorDomain
@@ -446,9 +444,7 @@ class QtWindow:
                 problem = f"{url} could not be loaded: {info.errorString()}"
         else:
             problem = ""
-        self.host.send(
-            m.InstanceLoaded(place=self.place, incarnation=self.incarnation, problem=problem, url=url)
-        )
+        self.host.send(m.InstanceLoaded(place=self.place, incarnation=self.incarnation, problem=problem, url=url))
 
     def _open_popup(self, request: Any) -> None:
         """`window.open` and target=_blank: a window of the same app and profile, without the agent."""

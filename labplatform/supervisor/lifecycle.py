@@ -364,7 +364,7 @@ _HANDLERS = {
 
 
 def replay(events: Iterable[Event], life: Life | None = None) -> list[Life]:
-    """The lives that these events lead through, one for each. `Follow` actions are in the log as events of their own."""
+    """The lives that these events lead through, one for each. What `Follow` led to is in the log as events as well."""
     life = life or Life()
     lives = []
     for event in events:

@@ -1,0 +1,172 @@
+"""One authenticated WebSocket client to a supervisor, for the kernel and the CLI. Kernel or CLI process.
+
+Requests may be asked from any thread; one thread of its own reads. What comes unasked (news, frames, the end) is handed
+to functions that must not block, on that thread.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from typing import Any, TypeVar
+
+import msgspec
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.sync.client import connect
+
+from . import messages as m
+from .errors import ConnectionRefused, LabTimeout, SupervisorLost, from_wire
+
+OPEN_SECONDS = 5.0
+SLACK = 5.0
+"""Seconds that an answer may come later than the deadline the supervisor itself keeps, before the client gives up."""
+MAX_ANSWER = 256 << 20
+"""Bytes of one answer; the supervisor is trusted, a picture or a long log may be large."""
+
+T = TypeVar("T")
+_read = m.Reader(m.ToController)
+
+
+def _ignore(*_: Any) -> None:
+    """Nobody wants to know."""
+
+
+class Connection:
+    """A controller's connection. Raises `ConnectionRefused` for a wrong token, `SupervisorLost` if nobody answers."""
+
+    def __init__(
+        self,
+        port: int,
+        token: str,
+        *,
+        on_news: Callable[[m.News], None] = _ignore,
+        on_frame: Callable[[m.Frame], None] = _ignore,
+        on_end: Callable[[str], None] = _ignore,
+    ) -> None:
+        self._on_news, self._on_frame, self._on_end = on_news, on_frame, on_end
+        self._ids = itertools.count(1)
+        self._waiting: dict[int, Future[msgspec.Raw]] = {}
+        self._lock = threading.Lock()
+        self._ended = ""
+        try:
+            self._socket = connect(
+                f"ws://127.0.0.1:{port}/",
+                compression=None,
+                open_timeout=OPEN_SECONDS,
+                close_timeout=1,
+                ping_interval=None,
+                max_size=MAX_ANSWER,
+                proxy=None,
+            )
+        except (OSError, InvalidHandshake, TimeoutError) as error:
+            raise SupervisorLost(f"no supervisor answers on port {port}: {error}") from None
+        try:
+            self._socket.send(m.encode(m.Hello(role="controller", token=token)).decode())
+            welcome = _read(self._socket.recv(OPEN_SECONDS))
+        except ConnectionClosed as error:
+            reason = error.rcvd.reason if error.rcvd else "the connection was closed"
+            raise ConnectionRefused(f"the supervisor on port {port} refused this controller: {reason}") from None
+        except TimeoutError:
+            raise SupervisorLost(f"the supervisor on port {port} does not answer") from None
+        if not isinstance(welcome, m.Welcome):
+            raise ConnectionRefused(f"the supervisor on port {port} speaks another language")
+        self._thread = threading.Thread(target=self._run, name="labplatform-connection", daemon=True)
+        self._thread.start()
+
+    def ask(self, kind: type, answer: type[T], seconds: float, **fields: Any) -> T:
+        """Send a request and wait for its answer, decoded as `answer`.
+
+        `seconds` is the deadline that the supervisor keeps (or a bound for requests without one); this side waits a
+        little longer. An interrupt (Ctrl-C) cancels the request there, too. Raises what the supervisor refused with,
+        `LabTimeout`, `SupervisorLost`.
+        """
+        number = next(self._ids)
+        future: Future[msgspec.Raw] = Future()
+        with self._lock:
+            if self._ended:
+                raise SupervisorLost(self._ended)
+            self._waiting[number] = future
+        try:
+            self._send(kind(id=number, **fields))
+            raw = future.result(seconds + SLACK)
+        except FutureTimeout:
+            self._cancel(number)
+            what = kind.__name__.lower()
+            raise LabTimeout(f"waited {seconds + SLACK:g} s; the supervisor did not answer {what!r}") from None
+        except KeyboardInterrupt:
+            self._cancel(number)
+            raise
+        finally:
+            with self._lock:
+                self._waiting.pop(number, None)
+        return m.decode(raw, answer)
+
+    def tell(self, kind: type, **fields: Any) -> None:
+        """Send a request and do not wait for its answer. Nothing happens if the connection is gone."""
+        try:
+            self._send(kind(id=next(self._ids), **fields))
+        except SupervisorLost:
+            pass
+
+    def close(self) -> None:
+        """End the connection; waiting requests fail."""
+        try:
+            self._socket.close()
+        except OSError:
+            pass
+        if threading.current_thread() is not self._thread:
+            self._thread.join(2)
+
+    def _send(self, message: Any) -> None:
+        try:
+            self._socket.send(m.encode(message).decode())
+        except (ConnectionClosed, OSError):
+            raise SupervisorLost(self._ended or "the connection to the supervisor is closed") from None
+
+    def _cancel(self, number: int) -> None:
+        try:
+            self._send(m.Cancel(id=next(self._ids), request=number))
+        except SupervisorLost:
+            pass
+
+    def _run(self) -> None:
+        reason = "the connection to the supervisor ended"
+        try:
+            for data in self._socket:
+                self._take(_read(data))
+        except ConnectionClosed as error:
+            if error.rcvd and error.rcvd.reason:
+                reason = error.rcvd.reason
+        except OSError as error:
+            reason = f"the connection to the supervisor broke: {error}"
+        with self._lock:
+            self._ended = reason
+            waiting = list(self._waiting.values())
+        for future in waiting:
+            if not future.done():
+                future.set_exception(SupervisorLost(reason))
+        self._on_end(reason)
+
+    def _take(self, message: Any) -> None:
+        match message:
+            case m.News():
+                self._on_news(message)
+            case m.Frame():
+                self._on_frame(message)
+            case m.Reply(id=number, value=value):
+                self._resolve(number, value, None)
+            case m.Refusal(id=number, kind=kind, message=text, detail=detail):
+                self._resolve(number, None, from_wire(kind, text, detail))
+
+    def _resolve(self, number: int, value: Any, error: Exception | None) -> None:
+        with self._lock:
+            future = self._waiting.get(number)
+        if future is None or future.done():
+            return
+        if error is None:
+            future.set_result(value)
+        else:
+            future.set_exception(error)

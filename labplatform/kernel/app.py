@@ -1,0 +1,212 @@
+"""`App`: one place on a platform, as a notebook holds it. Kernel.
+
+It stays the same object while processes come and go in it; `incarnation` counts them. Its values change as the
+supervisor reports, and can be observed (traitlets); they are never asked for.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import traitlets
+
+from .. import messages as m
+from ..errors import LabTimeout, NotRunning
+from .observers import Observable
+from .picture import Screenshot
+
+if TYPE_CHECKING:
+    from .platform import Platform
+
+State = Literal["starting", "running", "unresponsive", "stopping", "stopped", "crashed", "backing-off", "failed"]
+
+_OVER = ("stopped", "failed")
+"""States that an app does not leave by itself."""
+
+
+class App(Observable):
+    """One app. Made by `Platform.launch`; never by hand."""
+
+    state = traitlets.Unicode("starting", read_only=True, help="Where it stands; one of the eight states.")
+    instance_id = traitlets.Unicode("", read_only=True, help="FDC3 instanceId of the present incarnation.")
+    incarnation = traitlets.Int(0, read_only=True, help="How many times this place has been filled, from 1.")
+    pid = traitlets.Int(None, allow_none=True, read_only=True, help="Its host process; None while it has none.")
+    restarts = traitlets.Int(0, read_only=True, help="How often it was started again, by policy or by hand.")
+    reason = traitlets.Unicode(
+        None, allow_none=True, read_only=True, help="Why it ended last: killed, crashed, oom, unresponsive, …"
+    )
+    detail = traitlets.Unicode("", read_only=True, help="The same in one clause for people.")
+    shared_with = traitlets.Tuple(read_only=True, help="Names of the apps that live in the same host process.")
+    processes = traitlets.Tuple(read_only=True, help="Its OS processes, host first: pid, created, role, memory, cpu.")
+    dialog = traitlets.Unicode(None, allow_none=True, read_only=True, help="What an open dialog asks, if one is open.")
+    url = traitlets.Unicode(None, allow_none=True, read_only=True, help="The page it shows.")
+
+    def __init__(self, platform: Platform, status: m.AppStatus) -> None:
+        super().__init__()
+        self._platform = platform
+        self._status = status
+        self._changed = threading.Condition()
+        self._observers = None
+        self._take(status)
+        self._observers = platform._observers
+
+    # --- what it is
+
+    @property
+    def name(self) -> str:
+        """Its name on the platform: the app id, and a number from the second instance on."""
+        return self._status.place
+
+    @property
+    def app_id(self) -> str:
+        """Which app it is: the manifest's `uuid`."""
+        return self._status.app_id
+
+    @property
+    def title(self) -> str:
+        """Its name for people."""
+        return self._status.title
+
+    @property
+    def color(self) -> str | None:
+        """Its one colour, `#rrggbb`."""
+        return self._status.color
+
+    @property
+    def uptime(self) -> float | None:
+        """Seconds since its present incarnation was ready; `None` while it is not up."""
+        status = self._status
+        if status.ready_at is None or status.state not in ("running", "unresponsive"):
+            return None
+        return max(0.0, time.time() - status.ready_at)
+
+    @property
+    def sandbox(self) -> m.SandboxInfo:
+        """What Chromium's sandbox really gives its renderer, read from the running process."""
+        return self._status.sandbox
+
+    @property
+    def history(self) -> list[m.Entry]:
+        """Its lines of the platform's event log, oldest first."""
+        return [entry for entry in self._platform.events if entry.place == self.name]
+
+    # --- what it does
+
+    def evaluate_js(self, code: str, timeout: float = 5.0) -> Any:
+        """Run JavaScript in its page and return the value; a promise is awaited.
+
+        `timeout`: seconds. Returns JSON values (None, bool, int, float, str, list, dict). Raises `JavaScriptError` when
+        the code throws or its value has no JSON form, `LabTimeout`, `NotRunning`, `AppGone` if it ends meanwhile.
+        """
+        return self._ask(m.Evaluate, Any, timeout, code=code, timeout=timeout)
+
+    def crash(self, how: m.CrashKind = "abort", timeout: float = 30.0) -> None:
+        """Break it, for real, and return once the platform has noticed.
+
+        `how`: "abort", "segfault", "exit" end its host process from inside, "kill" by SIGKILL from outside; "renderer"
+        crashes its page's renderer process, "oom" fills its JavaScript heap until V8 gives up, "hang" blocks its page
+        for ever. Raises `NotRunning`, and `LabTimeout` if it takes longer than `timeout` seconds to show.
+        """
+        self._ask(m.Crash, m.AppStatus, timeout, how=how, timeout=timeout)
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """Close it and return when its processes are gone; after `timeout` seconds it is killed."""
+        self._ask(m.Stop, m.AppStatus, timeout, timeout=timeout)
+
+    def kill(self) -> None:
+        """End its processes by SIGKILL, now; it does not start again by itself."""
+        self._ask(m.Kill, m.AppStatus, 5.0)
+
+    def restart(self, timeout: float = 30.0) -> None:
+        """Stop it if it runs, start it again, return when its page is ready. Raises `LaunchError`."""
+        self._ask(m.Restart, m.AppStatus, timeout, timeout=timeout)
+
+    def screenshot(self, path: str | Path | None = None, timeout: float = 5.0) -> Screenshot:
+        """A picture of its window, shown by a notebook; saved as PNG if a path is given. Waits `timeout` seconds."""
+        picture = self._ask(m.Capture, m.Picture, timeout, timeout=timeout)
+        shot = Screenshot(picture, f"{self.title}, PID {self.pid}")
+        if path is not None:
+            shot.save(path)
+        return shot
+
+    def wait_for(self, state: State | Iterable[State], timeout: float = 30.0) -> App:
+        """Wait until it is in this state, or in one of these; returns itself.
+
+        Raises `LabTimeout` after `timeout` seconds, with the states it went through instead, and `NotRunning` at once
+        when it has stopped or failed and will not get there by itself.
+        """
+        wanted = {state} if isinstance(state, str) else set(state)
+        self._platform._observers.refuse_here(f"{self.name}.wait_for()")
+        words = " or ".join(sorted(wanted))
+        deadline = time.monotonic() + timeout
+        seen: list[str] = []
+        with self._changed:
+            while self.state not in wanted:
+                if not seen or seen[-1] != self.state:
+                    seen.append(self.state)
+                if self.state in _OVER:
+                    raise NotRunning(
+                        f"{self.name} is {self.state} ({self.reason}: {self.detail}) and will not be {words} "
+                        "by itself; restart() starts it",
+                        app=self.name,
+                    )
+                self._platform._refuse_if_over()
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise LabTimeout(
+                        f"waited {timeout:g} s for {self.name} to be {words}; it was {', '.join(seen)}", app=self.name
+                    )
+                self._changed.wait(min(left, 1.0))
+        return self
+
+    def view(self, rate: float = 5.0, width: int = 420) -> Any:
+        """A live picture of its window for a notebook cell: at most `rate` pictures a second, `width` pixels wide.
+
+        Pictures flow only while the cell is on somebody's screen. View only: it takes no mouse and no keyboard.
+        """
+        from .widgets.view import AppView
+
+        return AppView(self, rate=rate, width=width)
+
+    def watch_pictures(
+        self, callback: Callable[[m.Frame], None], rate: float = 5.0, width: int = 420
+    ) -> Callable[[], None]:
+        """Call `callback(frame)` with new JPEG pictures of its window; returns the function that ends it.
+
+        At most `rate` a second, scaled down to `width` pixels; a picture equal to the last one is left out. Runs on the
+        observers' thread.
+        """
+        return self._platform._watch_pictures(self.name, callback, rate, width)
+
+    def __repr__(self) -> str:
+        return f"<App {self.name}: {self.state}>"
+
+    # --- what the supervisor reports
+
+    def _take(self, status: m.AppStatus) -> None:
+        """A new status; on the connection's thread."""
+        with self._changed:
+            self._status = status
+            for name, value in (
+                ("instance_id", status.instance),
+                ("incarnation", status.incarnation),
+                ("pid", status.pid),
+                ("restarts", status.restarts),
+                ("reason", status.reason),
+                ("detail", status.detail),
+                ("shared_with", status.shared_with),
+                ("processes", status.processes),
+                ("dialog", status.dialog),
+                ("url", status.url),
+                ("state", status.state),
+            ):
+                if getattr(self, name) != value:
+                    self.set_trait(name, value)
+            self._changed.notify_all()
+
+    def _ask(self, kind: type, answer: Any, seconds: float, **fields: Any) -> Any:
+        return self._platform._ask(kind, answer, seconds, place=self.name, **fields)

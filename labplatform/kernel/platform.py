@@ -1,0 +1,404 @@
+"""`Platform`: the user's handle on one platform. Kernel (or any Python script).
+
+It starts a supervisor on first use, shows what that reports as observable values, and passes on what the user asks.
+Nothing that must stay responsive lives here: user code may hold the kernel's interpreter for as long as it likes.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import secrets
+import sys
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import traitlets
+
+from .. import machine
+from .. import messages as m
+from ..connection import Connection
+from ..errors import LabError, PlatformStopped, StartError, SupervisorLost, UnknownApp
+from ..manifest import Manifest, load_manifests, manifest_for_url, parse_manifest
+from ..resources import manifests_folder
+from .app import App
+from .observers import Observable, ObserverThread
+from .start import SupervisorProcess
+
+EVENTS_KEPT = 10_000
+"""Log entries kept in the kernel; the supervisor keeps as many."""
+
+_present: weakref.WeakSet[Platform] = weakref.WeakSet()
+
+
+class Platform(Observable):
+    """A multi-process app platform, steered from here.
+
+    `manifests`: folders of apps, app folders, `app.json` files, or http(s) addresses of pages; none for the samples
+    that ship with labplatform. `isolation`: "process" gives every app its own OS process; "shared-process" puts all of
+    them in one, each with a renderer of its own; "shared-renderer" puts all pages in one renderer as well. `display`:
+    "auto" takes the screen if there is one, "offscreen" never does. `theme`: "auto", "light" or "dark". `heartbeat`:
+    how a hang is noticed. `alongside`: keep the platform this process started before, instead of replacing it.
+
+    Starts on first use, or as a context manager, which also stops it. Raises `ManifestError`, `StartError`.
+    """
+
+    state = traitlets.Enum(
+        ["new", "starting", "running", "stopped", "lost"], "new", read_only=True, help="The platform as a whole."
+    )
+    apps = traitlets.Tuple(read_only=True, help="Its apps, in the order of their launch.")
+    events = traitlets.Tuple(read_only=True, help="Its event log, oldest first; the last 10 000 entries.")
+
+    def __init__(
+        self,
+        *manifests: str | Path,
+        isolation: m.Isolation = "process",
+        display: str = "auto",
+        theme: m.Theme = "auto",
+        heartbeat: m.Heartbeat | None = None,
+        alongside: bool = False,
+        quiet: bool = False,
+    ) -> None:
+        super().__init__()
+        if isolation not in ("process", "shared-process", "shared-renderer"):
+            raise ValueError(f'isolation is "process", "shared-process" or "shared-renderer", not {isolation!r}')
+        if display not in ("auto", "offscreen"):
+            raise ValueError(f'display is "auto" or "offscreen", not {display!r}')
+        if theme not in ("auto", "light", "dark"):
+            raise ValueError(f'theme is "auto", "light" or "dark", not {theme!r}')
+        self.isolation = isolation
+        self._manifests = _collect(manifests or (manifests_folder(),))
+        self._display, self._theme = display, theme
+        self._heartbeat = heartbeat or m.Heartbeat()
+        self._alongside, self._quiet = alongside, quiet
+        self._pid = os.getpid()
+        self._lock = threading.RLock()
+        self._news_lock = threading.Lock()
+        self._by_name: dict[str, App] = {}
+        self._entries: deque[m.Entry] = deque(maxlen=EVENTS_KEPT)
+        self._watchers: dict[str, list[tuple[Callable[[m.Frame], None], float, int]]] = {}
+        self._process: SupervisorProcess | None = None
+        self._connection: Connection | None = None
+        self._why_over = ""
+
+    # --- start and stop
+
+    def start(self, timeout: float = 15.0) -> Platform:
+        """Start the supervisor, if it does not run yet; `launch` and all else do this by themselves. Returns itself.
+
+        Raises `StartError` after `timeout` seconds, `PlatformStopped` if it was stopped before: make a new one then.
+        """
+        with self._lock:
+            if self.state == "running":
+                return self
+            self._refuse_if_over()
+            supported, remedy = machine.supported()
+            if not supported:
+                raise StartError(remedy)
+            if not self._alongside:
+                self._replace_former()
+            self.set_trait("state", "starting")
+            try:
+                self._start(timeout)
+            except BaseException:
+                self._let_go()
+                self.set_trait("state", "new")
+                raise
+            _present.add(self)
+            self.set_trait("state", "running")
+        return self
+
+    def _start(self, timeout: float) -> None:
+        shown = machine.choose_display({} if self._display == "offscreen" else os.environ)
+        flags, _ = machine.chromium_flags()
+        order = m.SupervisorOrder(
+            token=secrets.token_urlsafe(32),
+            controller_pid=os.getpid(),
+            folder=str(machine.runtime_folder()),
+            isolation=self.isolation,
+            manifests=self._manifests,
+            qt_platform=shown.qt_platform,
+            display=shown.why,
+            chromium_flags=flags,
+            theme=self._theme,
+            heartbeat=self._heartbeat,
+        )
+        if shown.qt_platform == "offscreen" and not self._quiet:
+            _say(f"labplatform: {shown.why}")
+        self._observers = ObserverThread()
+        self._process = SupervisorProcess(order, timeout)
+        self._connection = Connection(
+            self._process.ready.port,
+            order.token,
+            on_news=self._take_news,
+            on_frame=self._take_frame,
+            on_end=self._connection_ended,
+        )
+        for entry in self._connection.ask(m.Subscribe, list[m.Entry], timeout):
+            self._entries.append(entry)
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """Stop every app and the supervisor; nothing is left when this returns.
+
+        Apps get `timeout` seconds to close and are killed then. Does nothing on a platform that is not running.
+        """
+        if os.getpid() != self._pid:
+            return
+        if self._observers is not None:
+            self._observers.refuse_here("Platform.stop()")
+        with self._lock:
+            if self._process is None:
+                if self.state == "new":
+                    self._why_over = "this platform was stopped before it started"
+                    self.set_trait("state", "stopped")
+                return
+            if self.state == "running":
+                self._why_over = "this platform was stopped; make a new Platform() to go on"
+                self.set_trait("state", "stopped")
+                try:
+                    self._connection.ask(m.Shutdown, type(None), timeout + 5, timeout=timeout)
+                except LabError:
+                    pass
+            self._let_go()
+            _present.discard(self)
+
+    def _let_go(self) -> None:
+        """End connection, supervisor and observers, in that order."""
+        connection, self._connection = self._connection, None
+        process, self._process = self._process, None
+        if connection:
+            connection.close()
+        if process and process.close() is None:
+            print(
+                f"labplatform: the guardian (PID {process.guardian_pid}) is still ending this platform's processes",
+                file=sys.stderr,
+            )
+        if self._observers:
+            self._observers.stop()
+        for app in self._by_name.values():
+            with app._changed:
+                app._changed.notify_all()
+
+    def _replace_former(self) -> None:
+        for former in list(_present):
+            if former is not self and former.state == "running" and not former._alongside:
+                count = sum(app.state not in ("stopped", "failed") for app in former.apps)
+                if not self._quiet:
+                    _say(f"labplatform: replacing the platform started before ({count} of its apps were up)")
+                former.stop()
+
+    def __enter__(self) -> Platform:
+        return self.start()
+
+    def __exit__(self, *_: Any) -> None:
+        self.stop()
+
+    # --- what there is
+
+    @property
+    def manifests(self) -> Mapping[str, Manifest]:
+        """The apps that can be launched, by app id."""
+        return MappingProxyType(self._manifests)
+
+    @property
+    def supervisor_pid(self) -> int | None:
+        """The supervisor's process; `None` while there is none."""
+        return self._process.ready.pid if self._process else None
+
+    @property
+    def guardian_pid(self) -> int | None:
+        """The guardian's process, the supervisor's parent; `None` while there is none."""
+        return self._process.guardian_pid if self._process else None
+
+    @property
+    def connection_file(self) -> Path | None:
+        """Where other terminals find this platform; `None` while it does not run."""
+        return Path(self._process.ready.connection_file) if self._process else None
+
+    def describe(self) -> m.PlatformStatus:
+        """The platform and all its apps, asked of the supervisor now."""
+        return self._ask(m.Describe, m.PlatformStatus, 5.0)
+
+    def __getitem__(self, name: str) -> App:
+        """The app of this name. Raises `UnknownApp`."""
+        try:
+            return self._by_name[name]
+        except KeyError:
+            there = ", ".join(self._by_name) or "none"
+            raise UnknownApp(f"no app is called {name!r} on this platform; there are: {there}", app=name) from None
+
+    def __iter__(self) -> Iterator[App]:
+        return iter(self.apps)
+
+    def __repr__(self) -> str:
+        up = sum(app.state in ("running", "unresponsive") for app in self.apps)
+        return f"<Platform {self.isolation}: {self.state}, {up} of {len(self.apps)} apps up>"
+
+    # --- what it does
+
+    def launch(self, app: str | Path | Mapping[str, Any] | Manifest, timeout: float = 30.0) -> App:
+        """Start an app and return it when its page is ready.
+
+        `app`: an app id, the address of a page, the path of an `app.json` or its folder, its decoded JSON, or a
+        `Manifest`. `timeout`: seconds. An interrupt undoes the launch. Raises `UnknownApp`, `ManifestError`, and
+        `LaunchError` with the cause when it does not come up; nothing of it is left then.
+        """
+        fields = self._what_to_launch(app)
+        status = self._ask(m.Launch, m.AppStatus, timeout + 6, timeout=timeout, **fields)
+        return self._adopt(status)
+
+    def launch_all(self, *app_ids: str, timeout: float = 30.0) -> list[App]:
+        """Start several apps at once (without names: every app that has a page); returns them in that order.
+
+        Raises the first error, after all have come to an end; the others stay up.
+        """
+        wanted = app_ids or tuple(a for a, manifest in self._manifests.items() if manifest.page_url)
+        outcomes: list[App | BaseException] = [StartError("not launched")] * len(wanted)
+
+        def launch(index: int, app_id: str) -> None:
+            try:
+                outcomes[index] = self.launch(app_id, timeout)
+            except BaseException as error:
+                outcomes[index] = error
+
+        self.start()
+        threads = [threading.Thread(target=launch, args=pair, daemon=True) for pair in enumerate(wanted)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        return outcomes
+
+    def _what_to_launch(self, app: Any) -> dict[str, Any]:
+        if isinstance(app, Manifest):
+            return {"manifest": app}
+        if isinstance(app, Mapping):
+            return {"manifest": parse_manifest(dict(app))}
+        if isinstance(app, str) and app in self._manifests:
+            return {"app_id": app}
+        if isinstance(app, str) and app.startswith(("http://", "https://")):
+            return {"manifest": manifest_for_url(app)}
+        if isinstance(app, Path) or "/" in app or app.endswith(".json"):
+            found = list(_collect((app,)).values())
+            if len(found) != 1:
+                raise UnknownApp(f"{app} holds {len(found)} apps; launch one of them, or give the folder to Platform()")
+            return {"manifest": found[0]}
+        known = ", ".join(sorted(self._manifests))
+        raise UnknownApp(f"no manifest has the uuid {app!r}; known: {known}", app=app)
+
+    # --- between connection and user
+
+    def _ask(self, kind: type, answer: Any, seconds: float, **fields: Any) -> Any:
+        if self._observers is not None:
+            self._observers.refuse_here(f"{kind.__name__.lower()}()")
+        self.start()
+        connection = self._connection
+        if connection is None:
+            self._refuse_if_over()
+            raise SupervisorLost("the platform is not connected")
+        return connection.ask(kind, answer, seconds, **fields)
+
+    def _refuse_if_over(self) -> None:
+        if self.state in ("stopped", "lost"):
+            error = SupervisorLost if self.state == "lost" else PlatformStopped
+            raise error(self._why_over)
+
+    def _adopt(self, status: m.AppStatus) -> App:
+        with self._news_lock:
+            return self._app_for(status)
+
+    def _app_for(self, status: m.AppStatus) -> App:
+        app = self._by_name.get(status.place)
+        if app is None:
+            app = self._by_name[status.place] = App(self, status)
+            self.set_trait("apps", tuple(self._by_name.values()))
+        elif status.incarnation >= app.incarnation:
+            app._take(status)
+        return app
+
+    def _take_news(self, news: m.News) -> None:
+        with self._news_lock:
+            if news.entries:
+                self._entries.extend(news.entries)
+                self.set_trait("events", tuple(self._entries))
+            for status in news.apps:
+                self._app_for(status)
+            for name in news.gone:
+                if self._by_name.pop(name, None):
+                    self.set_trait("apps", tuple(self._by_name.values()))
+
+    def _take_frame(self, frame: m.Frame) -> None:
+        for callback, _, _ in self._watchers.get(frame.place, ()):
+            self._observers.submit(lambda callback=callback: callback(frame))
+
+    def _watch_pictures(
+        self, place: str, callback: Callable[[m.Frame], None], rate: float, width: int
+    ) -> Callable[[], None]:
+        entry = (callback, rate, width)
+        with self._lock:
+            self._watchers.setdefault(place, []).append(entry)
+        self._renew_watch(place)
+
+        def end() -> None:
+            with self._lock:
+                if entry in self._watchers.get(place, []):
+                    self._watchers[place].remove(entry)
+            self._renew_watch(place)
+
+        return end
+
+    def _renew_watch(self, place: str) -> None:
+        """Ask for the fastest and widest pictures that anybody here wants of this app. Does not wait."""
+        wishes = self._watchers.get(place, [])
+        connection = self._connection
+        if connection is None:
+            return
+        rate = max((rate for _, rate, _ in wishes), default=0)
+        width = max((width for _, _, width in wishes), default=480)
+        connection.tell(m.Watch, place=place, rate=rate, max_width=width)
+
+    def _connection_ended(self, reason: str) -> None:
+        """The supervisor is gone; on the connection's thread."""
+        if self.state not in ("running", "starting"):
+            return
+        self._why_over = (
+            f"the supervisor of this platform is gone ({reason}), and with it every app; make a new Platform() to go on"
+        )
+        self.set_trait("state", "lost")
+        for app in list(self._by_name.values()):
+            lost = m.msgspec.structs.replace(
+                app._status, state="stopped", pid=None, processes=(), reason="killed", detail="the supervisor was lost"
+            )
+            app._take(lost)
+
+
+def _collect(places: tuple[str | Path, ...]) -> dict[str, Manifest]:
+    """Manifests by app id, from files, folders and http(s) addresses of pages."""
+    urls = [place for place in places if isinstance(place, str) and place.startswith(("http://", "https://"))]
+    files = [place for place in places if place not in urls]
+    found = load_manifests(*files) if files else {}
+    for url in urls:
+        manifest = manifest_for_url(url)
+        found.setdefault(manifest.app_id, manifest)
+    return found
+
+
+def _say(line: str) -> None:
+    """One line for the person: on the cell's output in a notebook, else on standard error."""
+    ipython = sys.modules.get("IPython")
+    in_notebook = ipython is not None and type(ipython.get_ipython()).__name__ == "ZMQInteractiveShell"
+    print(line, file=sys.stdout if in_notebook else sys.stderr)
+
+
+@atexit.register
+def _stop_all() -> None:
+    for platform in list(_present):
+        platform.stop(timeout=1.0)

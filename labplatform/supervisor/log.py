@@ -1,0 +1,93 @@
+"""The platform's event log: one kind of record for the log, the widgets, the reports and the tests. Supervisor.
+
+Bounded in memory; entries are numbered without gaps from 1, so a reader knows what it missed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from ..messages import Entry
+from . import lifecycle
+
+KEPT = 10_000
+"""Entries kept; older ones are forgotten."""
+
+_read_event = msgspec.json.Decoder(lifecycle.Event).decode
+
+
+class Log:
+    """Entries, oldest first. `tell` hears of each new one."""
+
+    def __init__(self, tell: Callable[[Entry], None]) -> None:
+        self._entries: deque[Entry] = deque(maxlen=KEPT)
+        self._count = 0
+        self._tell = tell
+
+    def __iter__(self):
+        return iter(self._entries)
+
+    def lifecycle(
+        self, place: str, instance: str, was: lifecycle.State, life: lifecycle.Life, event: lifecycle.Event
+    ) -> None:
+        """A lifecycle event and the state it led to."""
+        fields = msgspec.to_builtins(event)
+        self._add(
+            time=event.at,
+            kind=fields["kind"],
+            place=place,
+            instance=instance,
+            was=str(was),
+            state=str(life.state),
+            text=_words(event),
+            level="error" if life.state in ("crashed", "failed") else "info",
+            event=fields,
+        )
+
+    def remark(self, text: str, *, kind: str = "remark", place: str | None = None, level: str = "info") -> None:
+        """Something that changes no state but that a person should know."""
+        self._add(time=time.time(), kind=kind, place=place, text=text, level=level)
+
+    def _add(self, **fields: Any) -> None:
+        self._count += 1
+        entry = Entry(seq=self._count, **fields)
+        self._entries.append(entry)
+        self._tell(entry)
+
+
+def _words(event: lifecycle.Event) -> str:
+    match event:
+        case lifecycle.Ended():
+            return f"{event.reason}: {event.detail}"
+        case lifecycle.BackedOff():
+            return f"starts again in {event.delay:g} s"
+        case lifecycle.GaveUp():
+            return event.detail
+        case lifecycle.Silent() | lifecycle.HangExpired():
+            return f"{event.what}: {event.missed} pings unanswered"
+        case lifecycle.StopAsked() | lifecycle.KillAsked() | lifecycle.RestartAsked():
+            return f"by {event.by}"
+        case lifecycle.TimerFired():
+            return event.timer
+    return ""
+
+
+def replay(entries: Iterable[Entry]) -> dict[str, lifecycle.Life]:
+    """The life of every app that these entries lead to. Raises `ValueError` where log and replay disagree."""
+    lives: dict[str, lifecycle.Life] = {}
+    for entry in entries:
+        if not entry.event or entry.place is None:
+            continue
+        event = _read_event(msgspec.json.encode(entry.event))
+        if isinstance(event, lifecycle.Launched) and entry.was == lifecycle.State.STOPPED:
+            lives.setdefault(entry.place, lifecycle.Life())
+        life, _ = lifecycle.step(lives.get(entry.place, lifecycle.Life()), event)
+        if life.state != entry.state:
+            raise ValueError(f"entry {entry.seq}: the log says {entry.state}, its replay {life.state}")
+        lives[entry.place] = life
+    return lives

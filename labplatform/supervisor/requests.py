@@ -1,0 +1,352 @@
+"""What controllers ask, and the answers: one handler a request. Supervisor.
+
+Each request runs as a task of its own, so a launch that takes long holds up nobody. An error from `errors` goes back by
+its class name; anything else is a bug here, is logged, and goes back as a `LabError`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import signal
+import time
+from typing import Any
+
+import msgspec
+
+from .. import messages as m
+from ..errors import AppGone, BadRequest, LabError, LabTimeout, LaunchError, NotRunning, UnknownApp
+from ..errors import from_wire as error_from_wire
+from ..manifest import Manifest
+from . import lifecycle
+from .lifecycle import State
+from .server import Peer
+from .slot import Slot
+
+MOST_APPS = 200
+"""Apps one platform keeps; one more is refused."""
+CLOSE_GRACE = 5.0
+"""Seconds an app gets to close before a restart."""
+CAPTURE_TIMEOUT = 2.0
+"""Seconds a picture for a live view may take."""
+CONTROLLER = "a controller"
+
+_read = m.Reader(m.Request)
+
+
+class ControllerSpeaker:
+    """All controllers: the kernel, and CLI commands from other terminals."""
+
+    def __init__(self, supervisor: Any) -> None:
+        self._supervisor = supervisor
+        self.subscribed: set[Peer] = set()
+        self._tasks: dict[tuple[Peer, int], asyncio.Task[None]] = {}
+        self._watches: dict[tuple[Peer, str], asyncio.Task[None]] = {}
+        self._results: dict[int, tuple[asyncio.Future[m.HostResult], Slot, int]] = {}
+        self._count = 0
+        self._handlers = {
+            m.Launch: self._launch,
+            m.Stop: self._stop,
+            m.Kill: self._kill,
+            m.Restart: self._restart,
+            m.Crash: self._crash,
+            m.Evaluate: self._evaluate,
+            m.Capture: self._capture,
+            m.Watch: self._watch,
+            m.Describe: self._describe,
+            m.Subscribe: self._subscribe,
+            m.Shutdown: self._shutdown,
+        }
+
+    # --- the connection
+
+    def joined(self, peer: Peer) -> None:
+        """A controller is connected."""
+        peer.send(m.Welcome())
+
+    def said(self, peer: Peer, data: str) -> None:
+        """Take one request. Raises `msgspec.DecodeError`, which ends the connection."""
+        request = _read(data)
+        if isinstance(request, m.Cancel):
+            if task := self._tasks.get((peer, request.request)):
+                task.cancel()
+            return
+        key = (peer, request.id)
+        task = asyncio.get_running_loop().create_task(self._answer(peer, request))
+        self._tasks[key] = task
+        task.add_done_callback(lambda _: self._tasks.pop(key, None))
+
+    def left(self, peer: Peer) -> None:
+        """A controller is gone; what it waited for goes on without it, but for launches and pictures."""
+        self.subscribed.discard(peer)
+        for key, task in list(self._tasks.items()):
+            if key[0] is peer:
+                task.cancel()
+        for key, task in list(self._watches.items()):
+            if key[0] is peer:
+                task.cancel()
+
+    def publish(self, news: m.News) -> None:
+        """Tell every subscriber."""
+        data = m.encode(news)
+        for peer in self.subscribed:
+            peer.send_bytes(data)
+
+    async def _answer(self, peer: Peer, request: Any) -> None:
+        try:
+            value = await self._handlers[type(request)](peer, request)
+        except LabError as error:
+            peer.send(m.Refusal(id=request.id, kind=type(error).__name__, message=error.message, detail=error.detail))
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            self._supervisor.log.remark(f"{type(request).__name__} failed: {error!r}", level="error")
+            peer.send(m.Refusal(id=request.id, kind="LabError", message=f"the supervisor failed: {error!r}"))
+        else:
+            peer.send(m.Reply(id=request.id, value=msgspec.Raw(m.encode(value))))
+
+    # --- finding
+
+    def _slot(self, place: str) -> Slot:
+        slots = self._supervisor.slots
+        if place in slots:
+            return slots[place]
+        there = ", ".join(slots) or "none"
+        raise UnknownApp(f"no app is called {place!r} on this platform; there are: {there}", app=place)
+
+    def _running(self, place: str, wish: str) -> Slot:
+        slot = self._slot(place)
+        if slot.host is None or slot.state not in (State.RUNNING, State.UNRESPONSIVE, State.STARTING):
+            raise NotRunning(f"{place} is {slot.state}; {wish} needs a running app", app=place, state=str(slot.state))
+        return slot
+
+    # --- lifecycle
+
+    async def _launch(self, peer: Peer, request: m.Launch) -> m.AppStatus:
+        supervisor = self._supervisor
+        if request.manifest is not None:
+            manifest = request.manifest
+        elif request.app_id in supervisor.manifests:
+            manifest = supervisor.manifests[request.app_id]
+        else:
+            known = ", ".join(sorted(supervisor.manifests)) or "none"
+            raise UnknownApp(f"no manifest has the uuid {request.app_id!r}; known: {known}", app=request.app_id)
+        if len(supervisor.slots) >= MOST_APPS:
+            raise LaunchError(f"{manifest.app_id}: the platform holds {MOST_APPS} apps already; stop some first")
+        deadline = asyncio.get_running_loop().time() + request.timeout
+        for warning in manifest.warnings:
+            supervisor.log.remark(warning, kind="manifest", level="warning")
+        slot = self._new_slot(manifest)
+        self._launch_requirements(manifest, request.timeout)
+        supervisor.feed(slot, lifecycle.Launched(at=time.time(), policy=manifest.restart, timeout=request.timeout))
+        try:
+            # The lifecycle's own timer ends a slow start; this deadline is only its backstop.
+            settled = await supervisor.until(
+                slot,
+                lambda slot: slot.state not in (State.STARTING, State.STOPPING),
+                deadline - asyncio.get_running_loop().time() + 5,
+            )
+        except asyncio.CancelledError:
+            supervisor.feed(slot, lifecycle.KillAsked(at=time.time(), by="the launch's cancellation"))
+            await supervisor.until(slot, lambda slot: not slot.live, 5)
+            supervisor.remove(slot)
+            raise
+        if slot.ready_at is None or not settled:
+            supervisor.remove(slot)
+            message = f"{slot.name} did not launch: {slot.life.detail or f'it is {slot.state}'}"
+            raise LaunchError(
+                message, app=slot.name, reason=slot.life.reason, stderr=_stderr_of(slot), console=list(slot.console)
+            )
+        return slot.status()
+
+    def _new_slot(self, manifest: Manifest) -> Slot:
+        slots = self._supervisor.slots
+        name, number = manifest.app_id, 1
+        # A place that ended is free for the next launch of the same app.
+        while name in slots and (slots[name].live or slots[name].state is State.BACKING_OFF):
+            number += 1
+            name = f"{manifest.app_id}-{number}"
+        slot = Slot(name, manifest)
+        if name in slots:
+            # The log goes on as one story: incarnations keep counting.
+            slot.life = msgspec.structs.replace(slots[name].life, settled=False, restarts=0)
+        slots[name] = slot
+        return slot
+
+    def _launch_requirements(self, manifest: Manifest, timeout: float) -> None:
+        supervisor = self._supervisor
+        for app_id in manifest.requires:
+            if any(slot.manifest.app_id == app_id and slot.live for slot in supervisor.slots.values()):
+                continue
+            required = supervisor.manifests.get(app_id)
+            if required is None:
+                supervisor.log.remark(
+                    f"requires {app_id!r}, but no manifest has that uuid", place=manifest.app_id, level="warning"
+                )
+                continue
+            slot = self._new_slot(required)
+            event = lifecycle.Launched(at=time.time(), policy=required.restart, timeout=timeout)
+            supervisor.feed(slot, event)
+
+    async def _stop(self, peer: Peer, request: m.Stop) -> m.AppStatus:
+        slot = self._slot(request.place)
+        event = lifecycle.StopAsked(at=time.time(), by=CONTROLLER, grace=request.timeout)
+        self._supervisor.feed(slot, event)
+        await self._settle(slot, lambda slot: not slot.live, request.timeout + 3, "to stop")
+        return slot.status()
+
+    async def _kill(self, peer: Peer, request: m.Kill) -> m.AppStatus:
+        slot = self._slot(request.place)
+        self._supervisor.feed(slot, lifecycle.KillAsked(at=time.time(), by=CONTROLLER))
+        await self._settle(slot, lambda slot: not slot.live, 5, "to be gone after SIGKILL")
+        return slot.status()
+
+    async def _restart(self, peer: Peer, request: m.Restart) -> m.AppStatus:
+        slot = self._slot(request.place)
+        before = slot.life.incarnation
+        event = lifecycle.RestartAsked(at=time.time(), by=CONTROLLER, grace=CLOSE_GRACE, timeout=request.timeout)
+        self._supervisor.feed(slot, event)
+
+        def settled(slot: Slot) -> bool:
+            return slot.life.incarnation > before and slot.state not in (State.STARTING, State.STOPPING)
+
+        await self._settle(slot, settled, request.timeout + CLOSE_GRACE + 3, "to restart")
+        if slot.state is not State.RUNNING:
+            raise LaunchError(f"{slot.name} did not restart: {slot.life.detail}", app=slot.name)
+        return slot.status()
+
+    async def _settle(self, slot: Slot, met: Any, seconds: float, wish: str) -> None:
+        if not await self._supervisor.until(slot, met, seconds):
+            raise LabTimeout(f"waited {seconds:g} s for {slot.name} {wish}; it is {slot.state}", app=slot.name)
+
+    # --- faults
+
+    async def _crash(self, peer: Peer, request: m.Crash) -> m.AppStatus:
+        slot = self._running(request.place, "crash()")
+        if request.how in ("oom",) and not slot.has_page:
+            raise BadRequest(f"{slot.name} has no page, so it has no JavaScript heap to exhaust", app=slot.name)
+        before, was = slot.life.incarnation, slot.state
+        self._supervisor.log.remark(f"fault on purpose: {request.how}", kind="fault", place=slot.name)
+        if request.how == "kill":
+            os.kill(slot.host.pid, signal.SIGKILL)
+        elif request.how == "renderer" and slot.renderer:
+            # From here, so that it also strikes a page whose host no longer listens.
+            os.kill(slot.renderer, signal.SIGSEGV)
+        else:
+            slot.host.send(m.Misbehave(place=slot.name, how=request.how))
+
+        def noticed(slot: Slot) -> bool:
+            return slot.life.incarnation != before or slot.state not in (was, State.STARTING)
+
+        await self._settle(slot, noticed, request.timeout, f"to suffer from {request.how!r}")
+        return slot.status()
+
+    # --- the page
+
+    async def _evaluate(self, peer: Peer, request: m.Evaluate) -> msgspec.Raw:
+        slot = self._running(request.place, "evaluate_js()")
+        result = await self._ask_host(
+            slot,
+            lambda number: m.HostEvaluate(request=number, place=slot.name, code=request.code, timeout=request.timeout),
+            request.timeout,
+            "JavaScript to finish",
+        )
+        return result.value
+
+    async def _capture(self, peer: Peer, request: m.Capture) -> msgspec.Raw:
+        slot = self._running(request.place, "screenshot()")
+        return await self._picture(slot, request.format, request.max_width, request.timeout)
+
+    async def _picture(self, slot: Slot, kind: str, max_width: int, seconds: float) -> msgspec.Raw:
+        result = await self._ask_host(
+            slot,
+            lambda number: m.HostCapture(request=number, place=slot.name, format=kind, max_width=max_width),
+            seconds,
+            "a picture of its window",
+        )
+        return result.value
+
+    async def _ask_host(self, slot: Slot, order: Any, seconds: float, wish: str) -> m.HostResult:
+        self._count += 1
+        number = self._count
+        incarnation = slot.life.incarnation
+        future: asyncio.Future[m.HostResult] = asyncio.get_running_loop().create_future()
+        self._results[number] = (future, slot, incarnation)
+        slot.host.send(order(number))
+        gone = asyncio.ensure_future(
+            self._supervisor.until(
+                slot, lambda slot: slot.life.incarnation != incarnation or not slot.live, seconds + 1
+            )
+        )
+        try:
+            await asyncio.wait({future, gone}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._results.pop(number, None)
+            gone.cancel()
+        if future.done():
+            result = future.result()
+            if result.error:
+                raise error_from_wire(result.error, result.message, result.detail)
+            return result
+        if slot.life.incarnation != incarnation or not slot.live:
+            raise AppGone(
+                f"{slot.name} ended while it was waited for: {slot.life.reason}, {slot.life.detail}", app=slot.name
+            )
+        seen = f"a dialog is open ({slot.dialog})" if slot.dialog else f"it is {slot.state}"
+        raise LabTimeout(f"waited {seconds:g} s for {wish} in {slot.name}; {seen}", app=slot.name)
+
+    def host_result(self, result: m.HostResult) -> None:
+        """A host answered what `_ask_host` asked."""
+        waiting = self._results.get(result.request)
+        if waiting and not waiting[0].done():
+            waiting[0].set_result(result)
+
+    async def _watch(self, peer: Peer, request: m.Watch) -> None:
+        slot = self._slot(request.place)
+        key = (peer, request.place)
+        if former := self._watches.pop(key, None):
+            former.cancel()
+        if request.rate > 0:
+            task = asyncio.get_running_loop().create_task(self._send_frames(peer, slot.name, request))
+            self._watches[key] = task
+
+    async def _send_frames(self, peer: Peer, place: str, request: m.Watch) -> None:
+        seen: Any = None
+        while True:
+            slot = self._supervisor.slots.get(place)
+            started = asyncio.get_running_loop().time()
+            if slot is None:
+                peer.send(m.Frame(place=place, problem="it is not on the platform any more"))
+                return
+            try:
+                if slot.state not in (State.RUNNING, State.UNRESPONSIVE) or not slot.has_page:
+                    raise NotRunning(str(slot.state) if slot.has_page else "it has no window")
+                raw = await self._picture(slot, "jpeg", request.max_width, CAPTURE_TIMEOUT)
+                new: Any = hashlib.blake2b(bytes(raw), digest_size=16).digest()
+                if new != seen:
+                    picture = m.decode(raw, m.Picture)
+                    peer.send(m.Frame(place=place, data=picture.data, width=picture.width, height=picture.height))
+            except LabError as error:
+                new = error.message if isinstance(error, NotRunning) else str(slot.state)
+                if new != seen:
+                    peer.send(m.Frame(place=place, problem=new))
+            seen = new
+            spent = asyncio.get_running_loop().time() - started
+            await asyncio.sleep(max(1 / request.rate - spent, 0.02))
+
+    # --- the platform
+
+    async def _describe(self, peer: Peer, request: m.Describe) -> m.PlatformStatus:
+        return self._supervisor.describe()
+
+    async def _subscribe(self, peer: Peer, request: m.Subscribe) -> list[m.Entry]:
+        self.subscribed.add(peer)
+        return list(self._supervisor.log)
+
+    async def _shutdown(self, peer: Peer, request: m.Shutdown) -> None:
+        await self._supervisor.stop(request.timeout, by=CONTROLLER)
+
+
+def _stderr_of(slot: Slot) -> str:
+    return slot.host.stderr_tail[-4000:] if slot.host else ""

@@ -1,0 +1,223 @@
+"""The supervisor's WebSocket door on 127.0.0.1: who comes in, how much they may say, how long they may not listen.
+
+Runs on the supervisor's loop. Everyone proves who they are by the token in their first message, never by origin. A
+connection without its token has 2 s and 4 KiB, and 32 of them may wait at once. A peer that does not read what it is
+sent is cut off once too much waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import msgspec
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+
+from .. import messages as m
+
+FIRST_SECONDS = 2.0
+WAITING_AT_ONCE = 32
+HANDSHAKE_BYTES = 8192
+"""Bytes of HTTP that may come before the first message."""
+QUEUED_BYTES = 16 << 20
+"""Bytes that may wait for one peer; past this it is a slow consumer."""
+CLOSE_PROTOCOL, CLOSE_REFUSED, CLOSE_REPLACED, CLOSE_SLOW = 4000, 4001, 4003, 4008
+
+_log = logging.getLogger("labplatform.websockets")
+_log.setLevel(logging.CRITICAL)
+_read_hello = m.Reader(m.Hello)
+
+
+class Speaker(Protocol):
+    """Who a token speaks for: takes the messages of its connection."""
+
+    def joined(self, peer: Peer) -> None: ...
+    def said(self, peer: Peer, data: str) -> None: ...
+    def left(self, peer: Peer) -> None: ...
+
+
+class Peer:
+    """One connection whose token was right. `send` never waits."""
+
+    def __init__(self, connection: ServerConnection, name: str) -> None:
+        self.name = name
+        self.cut_off = ""
+        self._connection = connection
+        self._queue: deque[bytes] = deque()
+        self._queued = 0
+        self._wake = asyncio.Event()
+
+    def send(self, message: Any) -> None:
+        """Queue a message struct."""
+        self.send_bytes(m.encode(message))
+
+    def send_bytes(self, data: bytes) -> None:
+        """Queue JSON as it is."""
+        if self.cut_off:
+            return
+        self._queue.append(data)
+        self._queued += len(data)
+        if self._queued > QUEUED_BYTES:
+            self.cut("slow consumer", CLOSE_SLOW)
+        self._wake.set()
+
+    def cut(self, reason: str, code: int) -> None:
+        """End this connection, telling it why as far as it still listens."""
+        if not self.cut_off:
+            self.cut_off = reason
+            self._queue.clear()
+            self._queued = 0
+            self._code = code
+            self._wake.set()
+            # Whoever does not read cannot be told; do not wait for its part of the closing handshake.
+            asyncio.get_running_loop().call_later(0.5, self._connection.transport.abort)
+
+    async def write(self) -> None:
+        """Send what is queued, until the connection ends."""
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                while self._queue and not self.cut_off:
+                    data = self._queue[0]
+                    await self._connection.send(data, text=True)
+                    if self._queue:
+                        self._queue.popleft()
+                        self._queued -= len(data)
+                if self.cut_off:
+                    await self._connection.close(self._code, self.cut_off)
+                    return
+        except ConnectionClosed:
+            pass
+
+
+class Door:
+    """Accepts connections; `admit(hello)` says who a token speaks for, `None` for nobody."""
+
+    def __init__(self, admit: Callable[[m.Hello], tuple[Speaker, str] | None], note: Callable[[str], None]) -> None:
+        self._admit = admit
+        self._note = note
+        self._server: Server | None = None
+        self._waiting: set[_Guarded] = set()
+        self.port = 0
+
+    async def open(self) -> None:
+        """Listen on a free port of 127.0.0.1."""
+        self._server = await serve(
+            self._serve,
+            "127.0.0.1",
+            0,
+            create_connection=self._connection,
+            compression=None,
+            open_timeout=FIRST_SECONDS,
+            ping_interval=None,
+            close_timeout=1,
+            max_size=m.MAX_FIRST_MESSAGE,
+            max_queue=64,
+            logger=_log,
+        )
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def close(self) -> None:
+        """Stop listening and end all connections."""
+        if self._server:
+            self._server.close(code=1001, reason="the platform was stopped")
+            try:
+                await asyncio.wait_for(self._server.wait_closed(), 1)
+            except TimeoutError:
+                pass
+
+    def _connection(self, *arguments: Any, **options: Any) -> _Guarded:
+        connection = _Guarded(*arguments, **options)
+        connection.door = self
+        return connection
+
+    async def _serve(self, connection: _Guarded) -> None:
+        try:
+            first = await connection.recv()
+            hello = _read_hello(first)
+        except ConnectionClosed:
+            return
+        except (msgspec.DecodeError, TypeError, ValueError):
+            self._note("a connection was ended: its first message was not a hello")
+            await connection.close(CLOSE_PROTOCOL, "the first message must be a hello with a token")
+            return
+        admitted = self._admit(hello)
+        if admitted is None:
+            self._note(f"a connection was refused: its {hello.role} token is not known")
+            await connection.close(CLOSE_REFUSED, "this token is not known")
+            return
+        connection.known()
+        speaker, name = admitted
+        peer = Peer(connection, name)
+        writer = asyncio.create_task(peer.write())
+        speaker.joined(peer)
+        try:
+            async for data in connection:
+                if not isinstance(data, str):
+                    peer.cut("messages are JSON text, not binary", CLOSE_PROTOCOL)
+                    break
+                speaker.said(peer, data)
+        except ConnectionClosed:
+            if connection.protocol.close_code == 1009:
+                self._note(f"{name} was cut off: a message was over {m.MAX_MESSAGE} bytes")
+        except msgspec.DecodeError as error:
+            self._note(f"{name} was cut off: {error}")
+            peer.cut(f"not understood: {error}"[:120], CLOSE_PROTOCOL)
+            await writer
+        finally:
+            if peer.cut_off == "slow consumer":
+                self._note(f"{name} was cut off as a slow consumer")
+            speaker.left(peer)
+            writer.cancel()
+
+
+class _Guarded(ServerConnection):
+    """A connection that is dropped unless its token comes soon and in few bytes."""
+
+    door: Door
+    _deadline: asyncio.TimerHandle | None = None
+    _taken = 0
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        if len(self.door._waiting) >= WAITING_AT_ONCE:
+            transport.abort()
+            return
+        self.door._waiting.add(self)
+        self._deadline = self.loop.call_later(FIRST_SECONDS, self._too_late)
+
+    def data_received(self, data: bytes) -> None:
+        if self in self.door._waiting:
+            self._taken += len(data)
+            if self._taken > HANDSHAKE_BYTES + m.MAX_FIRST_MESSAGE:
+                self.transport.abort()
+                return
+        super().data_received(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._forget()
+        super().connection_lost(exc)
+
+    def known(self) -> None:
+        """Its token was right: from now on it may send whole messages."""
+        self._forget()
+        self.protocol.max_message_size = m.MAX_MESSAGE
+
+    def _too_late(self) -> None:
+        self.transport.abort()
+
+    def _forget(self) -> None:
+        self.door._waiting.discard(self)
+        if self._deadline:
+            self._deadline.cancel()
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two tokens are equal, in a time that tells nothing."""
+    return hmac.compare_digest(one.encode(), other.encode())

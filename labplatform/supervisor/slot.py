@@ -1,0 +1,95 @@
+"""One app on the platform, as the supervisor holds it: its life, and what fills its place at the moment. Supervisor."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import uuid
+from collections import deque
+
+from .. import messages as m
+from ..manifest import Manifest
+from .endings import Ending
+from .health import Pulse
+from .lifecycle import LIVE, Life, State
+from .server import Peer
+from .spawn import HostProcess
+
+CONSOLE_KEPT = 50
+"""Lines of a page's console that are kept."""
+
+
+class Slot:
+    """A place and its present incarnation."""
+
+    def __init__(self, name: str, manifest: Manifest) -> None:
+        self.name = name
+        self.manifest = manifest
+        self.life = Life()
+        self.since = 0.0
+        self.ready_at: float | None = None
+        self.console: deque[str] = deque(maxlen=CONSOLE_KEPT)
+        self.processes: tuple[m.ProcessInfo, ...] = ()
+        self.sampled_at: float | None = None
+        self.sandbox = m.SandboxInfo(why="no renderer has been looked at yet")
+        self.timers: dict[str, asyncio.TimerHandle] = {}
+        self.watchers: set[asyncio.Future[None]] = set()
+        self.host: HostProcess | None = None
+        self.pid: int | None = None
+        self.shared_with: tuple[str, ...] = ()
+        self.url: str | None = None
+        self.window_open = False
+        self.new_incarnation()
+
+    def new_incarnation(self) -> None:
+        """Forget the former process and page: a new identity, a new token, nothing heard yet."""
+        self.instance = str(uuid.uuid4())
+        self.token = secrets.token_urlsafe(24)
+        self.page: Peer | None = None
+        self.cut_off = ""
+        self.renderer: int | None = None
+        self.loaded = False
+        self.dialog: str | None = None
+        self.closed_by: str | None = None
+        self.doom: Ending | None = None
+        self.page_pulse = Pulse()
+        self.gui_pulse = Pulse()
+
+    @property
+    def state(self) -> State:
+        """Where the app stands."""
+        return self.life.state
+
+    @property
+    def live(self) -> bool:
+        """Whether it has, or is about to have, a process or page."""
+        return self.life.state in LIVE
+
+    @property
+    def has_page(self) -> bool:
+        """Whether it shows a page at all; a service does not."""
+        return self.manifest.page_url is not None
+
+    def status(self) -> m.AppStatus:
+        """What controllers see of it."""
+        return m.AppStatus(
+            place=self.name,
+            app_id=self.manifest.app_id,
+            title=self.manifest.title,
+            instance=self.instance,
+            incarnation=self.life.incarnation,
+            state=str(self.life.state),
+            pid=self.pid if self.live else None,
+            shared_with=self.shared_with,
+            restarts=self.life.restarts,
+            since=self.since,
+            ready_at=self.ready_at,
+            reason=self.life.reason,
+            detail=self.life.detail,
+            url=self.url,
+            dialog=self.dialog,
+            processes=self.processes if self.live else (),
+            sampled_at=self.sampled_at,
+            sandbox=self.sandbox,
+            color=self.manifest.look.color,
+        )

@@ -1,0 +1,221 @@
+"""How an app host comes to be, and how its whole process tree goes. Supervisor.
+
+A host is an ordinary child in a session of its own, with one end of a socketpair and nothing secret in its command
+line or environment. The supervisor watches it by pidfd and reaps it itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from .. import messages as m
+from . import linux
+
+STDERR_KEPT = 16_384
+"""Characters of a host's standard error that are kept, for the cause of a failed launch."""
+DRAIN = 0.25
+"""Seconds that the last words of a dead host (socket, stderr) may take to arrive before its end is judged."""
+SEND_BUFFER = 128 << 20
+"""Bytes that may wait for a host that does not read; one that reaches this is killed as stuck."""
+
+_read = m.Reader(m.FromHost)
+
+
+class HostProcess:
+    """One app host: its process, its socketpair, the tail of its stderr.
+
+    `receive(host, message)` is called for each message, `noticed(host)` when the process has ended, and
+    `gone(host, returncode)` once its last words are in as well.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        order: m.HostOrder,
+        receive: Callable[[HostProcess, Any], None],
+        gone: Callable[[HostProcess, int], None],
+        noticed: Callable[[HostProcess], None],
+    ) -> None:
+        self.key = key
+        self.order = order
+        self.stderr: deque[str] = deque()
+        self._stderr_size = 0
+        self._receive, self._gone, self._noticed = receive, gone, noticed
+        self._loop = asyncio.get_running_loop()
+        self._open_ends = 2
+        self._returncode: int | None = None
+        self._transport: asyncio.WriteTransport | None = None
+        self._early: list[bytes] | None = []
+        self._known: set[int] = set()
+        self.exited = asyncio.Event()
+
+        ours, theirs = socket.socketpair()
+        environ = {key: value for key, value in os.environ.items() if not key.startswith(("JPY_", "JUPYTER"))}
+        environ["PYTHONUNBUFFERED"] = "1"
+        environ["PYTHONDONTWRITEBYTECODE"] = environ.get("PYTHONDONTWRITEBYTECODE", "")
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "labplatform.apphost", str(theirs.fileno())],
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env=environ,
+            )
+            # At once, without an await between: nothing can have reaped the pid yet.
+            self._pidfd = os.pidfd_open(self._process.pid)
+        self.pid = self._process.pid
+        self.created = linux.started_seconds(linux.Stat(self.pid), linux.boot_time())
+        self._loop.add_reader(self._pidfd, self._exited)
+        self._tasks = [self._loop.create_task(self._connect(ours)), self._loop.create_task(self._connect_stderr())]
+        self.send(order)
+
+    def send(self, message: Any) -> None:
+        """Queue one message for the host; a host that has ended takes no notice."""
+        data = m.frame(message)
+        if self._early is not None:
+            self._early.append(data)
+        elif self._transport and not self._transport.is_closing():
+            self._transport.write(data)
+            if self._transport.get_write_buffer_size() > SEND_BUFFER:
+                self.kill()
+
+    def kill(self) -> None:
+        """SIGKILL the host and everything below it, now."""
+        self._known.update(linux.tree(self.pid))
+        if self._returncode is None:
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        for pid in self._known - {self.pid}:
+            _kill(pid)
+
+    def remember(self, pids: set[int]) -> None:
+        """These pids were seen below this host; they go when it goes, even if they left its tree."""
+        self._known = pids
+
+    @property
+    def stderr_tail(self) -> str:
+        """The last of what the host and its children printed."""
+        return "".join(self.stderr)
+
+    async def _connect(self, sock: socket.socket) -> None:
+        transport, _ = await self._loop.connect_accepted_socket(lambda: _FrameProtocol(self), sock)
+        self._transport = transport
+        transport.set_write_buffer_limits(high=SEND_BUFFER)
+        early, self._early = self._early or [], None
+        for data in early:
+            transport.write(data)
+
+    async def _connect_stderr(self) -> None:
+        await self._loop.connect_read_pipe(lambda: _StderrProtocol(self), self._process.stdout)
+
+    def _heard(self, data: bytes) -> None:
+        text = data.decode(errors="replace")
+        self.stderr.append(text)
+        self._stderr_size += len(text)
+        while self._stderr_size > STDERR_KEPT and len(self.stderr) > 1:
+            self._stderr_size -= len(self.stderr.popleft())
+
+    def _exited(self) -> None:
+        self._loop.remove_reader(self._pidfd)
+        result = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED)
+        os.close(self._pidfd)
+        code = result.si_status
+        self._returncode = code if result.si_code == os.CLD_EXITED else -code
+        self._process.returncode = self._returncode
+        for pid in self._known - {self.pid}:
+            _kill(pid)
+        self._noticed(self)
+        # What it sent before it died may still be in the pipes; a child that holds them open may not delay us for long.
+        self._deadline = self._loop.call_later(DRAIN, self._finish)
+        if self._open_ends == 0:
+            self._finish()
+
+    def _end_closed(self) -> None:
+        self._open_ends -= 1
+        if self._open_ends == 0 and self._returncode is not None:
+            self._finish()
+
+    def _finish(self) -> None:
+        if self.exited.is_set() or self._returncode is None:
+            return
+        self.exited.set()
+        self._deadline.cancel()
+        if self._transport:
+            self._transport.close()
+        if self._process.stdout:
+            self._process.stdout.close()
+        self._gone(self, self._returncode)
+
+
+class _FrameProtocol(asyncio.Protocol):
+    """Frames from a host. A frame that is not a message kills the host: its word is worth nothing any more."""
+
+    def __init__(self, host: HostProcess) -> None:
+        self._host = host
+        self._unframer = m.Unframer(_read)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            messages = self._unframer.feed(data)
+        except ValueError as error:
+            self._host._heard(f"labplatform: a frame that is not a message: {error}\n".encode())
+            self._host.kill()
+            return
+        for message in messages:
+            self._host._receive(self._host, message)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._host._end_closed()
+
+
+class _StderrProtocol(asyncio.Protocol):
+    def __init__(self, host: HostProcess) -> None:
+        self._host = host
+
+    def data_received(self, data: bytes) -> None:
+        self._host._heard(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._host._end_closed()
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except OSError:
+        pass
+
+
+class Reaper:
+    """Reaps orphans that became ours as a subreaper: zombies that are no host's, and were seen twice in a row.
+
+    Never `waitpid(-1)`: that would take the exit codes of hosts away from their pidfds.
+    """
+
+    def __init__(self) -> None:
+        self._seen: set[int] = set()
+
+    def sweep(self, own: set[int]) -> None:
+        """One pass; call it every half second or so. `own`: pids of hosts, which are left alone."""
+        zombies = set()
+        for pid in linux.children(os.getpid()):
+            try:
+                if pid not in own and linux.Stat(pid).state == "Z":
+                    zombies.add(pid)
+            except (OSError, ValueError, IndexError):
+                continue
+        for pid in zombies & self._seen:
+            try:
+                os.waitpid(pid, os.WNOHANG)
+            except OSError:
+                pass
+        self._seen = zombies
