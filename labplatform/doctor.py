@@ -384,7 +384,7 @@ def _verdict(report: Report) -> str:
     warnings = sum(check.state == "warning" for check in report.checks)
     said = [f"{n} {word}{'s' * (n != 1)}" for n, word in ((problems, "problem"), (warnings, "warning")) if n]
     if problems:
-        return f"{' and '.join(said)}. The platform does not run here until the problems are mended."
+        return f"{' and '.join(said)}. Mend the problems before you start the platform."
     return f"{said[0].capitalize()}; the platform runs here." if said else "All is well; the platform runs here."
 
 
