@@ -130,7 +130,7 @@ def same(one, other):
 
 
 @pytest.mark.parametrize("kind", STRUCTS, ids=lambda kind: kind.__name__)
-@settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_round_trip(kind, data):
     value = data.draw(samples(kind))
@@ -238,7 +238,7 @@ def test_what_has_no_json_form_is_an_error():
 from_host = st.one_of(*map(samples, UNIONS["FromHost"]))
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(from_host, max_size=5), st.data())
 def test_frames_survive_any_split(sent, data):
     stream = b"".join(map(frame, sent))
