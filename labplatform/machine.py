@@ -381,7 +381,7 @@ def sandbox_of(pid: int) -> SandboxInfo:
     if not LINUX:
         return SandboxInfo(why="this system has no /proc")
     try:
-        theirs, ours = _proc_status(pid), _proc_status(os.getpid())
+        theirs, ours = _proc_status(pid), _proc_status("self")
     except FileNotFoundError:
         return SandboxInfo(why=f"there is no process {pid}")
     except OSError as error:
@@ -416,7 +416,7 @@ def sandbox_of(pid: int) -> SandboxInfo:
     )
 
 
-def _proc_status(pid: int) -> dict[str, str]:
+def _proc_status(pid: int | str) -> dict[str, str]:
     text = Path(f"/proc/{pid}/status").read_text(errors="replace")
     return {key: value.strip() for key, _, value in (line.partition(":") for line in text.splitlines())}
 
