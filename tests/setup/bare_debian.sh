@@ -97,7 +97,7 @@ commit=$(git -C "$project" rev-parse HEAD)
 cat >"$root/srv/try-lab.py" <<'PYTHON'
 """Starts `binder/lab --no-browser`, opens the lesson over HTTP as a browser would, stops it as Ctrl-C does."""
 
-import re, signal, subprocess, sys, threading, time, urllib.request
+import re, signal, subprocess, sys, threading, time, urllib.error, urllib.request
 
 began = time.monotonic()
 lab = subprocess.Popen(
@@ -118,7 +118,15 @@ if not url:
     sys.exit(f"binder/lab ended with {lab.wait()} without printing an address")
 threading.Thread(target=lambda: [None for _ in lab.stdout], daemon=True).start()
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor())
-with opener.open(url, timeout=60) as answer:
+while True:  # the address is printed a moment before it is served
+    try:
+        answer = opener.open(url, timeout=60)
+        break
+    except urllib.error.URLError:
+        if lab.poll() is not None or time.monotonic() > began + 1200:
+            raise
+        time.sleep(0.1)
+with answer:
     page = answer.read().decode()
     if answer.status != 200 or "jupyter-config-data" not in page:
         sys.exit(f"{url} answered {answer.status}, which is not JupyterLab")
