@@ -5,6 +5,7 @@
 #
 #   --as-user      first as an ordinary user without sudo: set-up must name the line for root, and go on after it
 #   --only-lab     leave out binder/test
+#   --ci           call .ci/run in place of binder/test
 #   --suite NAME   Debian release (default: bookworm)
 #   --mirror URL   where debootstrap fetches from (default: the Debian archive of this machine's apt sources)
 #   --folder DIR   keep the bare base there and use it again (default: a temporary folder, removed at the end)
@@ -19,10 +20,12 @@ mirror=''
 folder=''
 as_user=''
 only_lab=''
+test_command=binder/test
 while [ $# -gt 0 ]; do
   case "$1" in
     --as-user) as_user=1 ;;
     --only-lab) only_lab=1 ;;
+    --ci) test_command=.ci/run ;;
     --suite) suite=$2; shift ;;
     --mirror) mirror=$2; shift ;;
     --folder) folder=$2; shift ;;
@@ -152,8 +155,8 @@ cat >"$root/srv/inside" <<'INSIDE'
 # Runs as process 1 of the bare system.
 set -euo pipefail
 . /etc/labplatform-network
-as_user=$1 only_lab=$2 commit=$3
-shift 3
+as_user=$1 only_lab=$2 test_command=$3 commit=$4
+shift 4
 say() { printf '\n== inside: %s (%d s)\n' "$*" "$SECONDS"; }
 fail() { printf '\n== inside: FAILED: %s\n' "$*"; exit 1; }
 learner() { setpriv --reuid learner --regid learner --init-groups env HOME=/home/learner USER=learner "$@"; }
@@ -199,9 +202,9 @@ echo "$took ms"
 
 status=0
 if [ -z "$only_lab" ]; then
-  say "binder/test $*"
-  $do_as binder/test "$@" || status=$?
-  say "binder/test ended with $status"
+  say "$test_command $*"
+  $do_as "$test_command" "$@" || status=$?
+  say "$test_command ended with $status"
 fi
 
 # Process 1 is this shell, and everything else here was started by it.
@@ -243,5 +246,5 @@ ENTER
 
 say "entering it with commit ${commit:0:10}"
 unshare --mount --pid --fork --kill-child -- /bin/bash "$root/srv/enter" \
-  "$root" "$as_user" "$only_lab" "$commit" "$@" </dev/null
+  "$root" "$as_user" "$only_lab" "$test_command" "$commit" "$@" </dev/null
 say "passed"
