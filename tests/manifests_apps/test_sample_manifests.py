@@ -1,0 +1,76 @@
+"""The sample apps' files: they load without a warning, need nothing from the network, and share what they share."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from bokeh_sampledata import stocks
+from sample_stage import PAGES
+
+from labplatform.manifest import load_manifests
+from labplatform.resources import manifests_folder
+
+FOLDER = manifests_folder()
+COLORS = {"ticker-list": "#0072B2", "ticker-details": "#CC79A7", "news-feed": "#009E73", "market-data": "#E69F00"}
+
+
+def test_all_load_without_a_warning() -> None:
+    manifests = load_manifests(FOLDER)
+    assert set(COLORS) <= set(manifests)
+    for app, color in COLORS.items():
+        manifest = manifests[app]
+        assert manifest.warnings == ()
+        assert manifest.look.color == color
+        assert color in (FOLDER / app / manifest.look.glyph).read_text(encoding="utf-8")
+        limits = manifest.startup_app.resource_limits
+        assert (limits.max_memory, limits.max_cpu) == (524_288_000, 50)
+
+
+@pytest.mark.parametrize("app", PAGES)
+def test_pages_have_their_window_and_their_prices(app: str) -> None:
+    manifest = load_manifests(FOLDER)[app]
+    assert (manifest.startup_app.default_width, manifest.startup_app.default_height) == (480, 640)
+    assert manifest.requires == ("market-data",)
+    assert (FOLDER / app / manifest.startup_app.url).is_file()
+
+
+def test_market_data_is_a_service_without_a_window() -> None:
+    manifest = load_manifests(FOLDER)["market-data"]
+    assert manifest.page_url is None
+    assert manifest.python == "service:main"
+
+
+@pytest.mark.parametrize("name", ["lab.css", "lab.js"])
+def test_the_copies_of_a_shared_file_are_identical(name: str) -> None:
+    assert len({(FOLDER / app / name).read_bytes() for app in PAGES}) == 1, (
+        f"{name} differs between {', '.join(PAGES)}: each app is served from its own folder, so copy the change to all"
+    )
+
+
+@pytest.mark.parametrize("app", PAGES)
+def test_nothing_comes_from_elsewhere(app: str) -> None:
+    """No address of another origin in any file of the app; the SVG namespace is a name, not an address."""
+    for file in (FOLDER / app).iterdir():
+        text = file.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
+        assert not re.search(r"(?:https?:)?//[\w.-]+\.\w+/|@import|@font-face|url\(", text), file
+
+
+@pytest.mark.parametrize("app", PAGES)
+def test_no_style_moves_by_itself(app: str) -> None:
+    """A compositor's animation goes on in a page that hangs: what moves must be moved by the page's script."""
+    for file in (FOLDER / app).glob("*.css"):
+        text = re.sub(r"/\*.*?\*/", "", file.read_text(encoding="utf-8"), flags=re.DOTALL)
+        assert not re.search(r"animation|transition|@keyframes", text), file
+
+
+def test_headlines_are_in_order_on_trading_days_about_shares_that_trade() -> None:
+    headlines = json.loads((FOLDER / "news-feed" / "news.json").read_text(encoding="utf-8"))["headlines"]
+    days = {ticker: set(getattr(stocks, ticker)["date"]) for ticker in ("AAPL", "FB", "GOOG", "IBM", "MSFT")}
+    assert [item["date"] for item in headlines] == sorted(item["date"] for item in headlines)
+    assert len({item["title"] for item in headlines}) == len(headlines)
+    assert {ticker for item in headlines for ticker in item["tickers"]} == set(days)
+    for item in headlines:
+        assert item["tickers"], item
+        assert all(item["date"] in days[ticker] for ticker in item["tickers"]), item
