@@ -226,6 +226,7 @@ set -euo pipefail
 root=$1
 shift
 mount --make-rprivate /
+mount --bind "$root" "$root"
 mount -t proc proc "$root/proc"
 mount -t sysfs -o ro sysfs "$root/sys"
 mount -t tmpfs -o mode=755 tmpfs "$root/dev"
@@ -241,7 +242,11 @@ ln -s /proc/self/fd/0 "$root/dev/stdin"
 ln -s /proc/self/fd/1 "$root/dev/stdout"
 ln -s /proc/self/fd/2 "$root/dev/stderr"
 mount -t tmpfs -o size=64m,mode=1777 tmpfs "$root/dev/shm" # what Docker gives a container
-exec chroot "$root" /usr/bin/env -i /bin/bash /srv/inside "$@"
+# Not a mere chroot: in one, nobody may make the namespaces that Chromium's sandbox is built from.
+mkdir "$root/srv/machine"
+cd "$root"
+pivot_root . srv/machine
+exec chroot . /bin/bash -c 'umount --lazy /srv/machine && exec env -i /bin/bash /srv/inside "$@"' bash "$@"
 ENTER
 
 say "entering it with commit ${commit:0:10}"

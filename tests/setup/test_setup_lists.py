@@ -28,6 +28,7 @@ NOBLE = {
     "libasound2t64": "1.2.11-1build2",
     "libatk-bridge2.0-0t64": "",
     "libatk1.0-0t64": "",
+    "libatomic1": "",
     "libatspi2.0-0t64": "2.52.0-1build1",
     "libcairo2": "",
     "libcups2t64": "",
