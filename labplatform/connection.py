@@ -9,8 +9,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
+from concurrent.futures import Future, wait
 from typing import Any, TypeVar
 
 import msgspec
@@ -91,11 +90,12 @@ class Connection:
             self._waiting[number] = future
         try:
             self._send(kind(id=number, **fields))
-            raw = future.result(seconds + SLACK)
-        except FutureTimeout:
-            self._cancel(number)
-            what = kind.__name__.lower()
-            raise LabTimeout(f"waited {seconds + SLACK:g} s; the supervisor did not answer {what!r}") from None
+            # Not result(timeout): what the supervisor refuses with may itself be a TimeoutError.
+            if not wait([future], seconds + SLACK).done:
+                self._cancel(number)
+                what = kind.__name__.lower()
+                raise LabTimeout(f"waited {seconds + SLACK:g} s; the supervisor did not answer {what!r}")
+            raw = future.result()
         except KeyboardInterrupt:
             self._cancel(number)
             raise

@@ -11,8 +11,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Callable
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
+from concurrent.futures import Future, wait
 from datetime import UTC, datetime
 from typing import Any
 
@@ -128,9 +127,9 @@ class Client:
             self._waiting[request] = future
         try:
             self._send(encode({"type": kind, "meta": {"requestUuid": request, "timestamp": now()}, "payload": payload}))
-            answer = future.result(timeout)
-        except FutureTimeout:
-            raise LabTimeout(f"no answer to {kind} within {timeout:g} s") from None
+            if not wait([future], timeout).done:
+                raise LabTimeout(f"no answer to {kind} within {timeout:g} s")
+            answer = future.result()
         finally:
             with self._lock:
                 self._waiting.pop(request, None)

@@ -23,6 +23,8 @@ from .manifest import Manifest, Size
 Isolation = Literal["process", "shared-process", "shared-renderer"]
 CrashKind = Literal["abort", "kill", "segfault", "renderer", "oom", "hang", "exit"]
 Theme = Literal["auto", "light", "dark"]
+JsHeap = Annotated[int, msgspec.Meta(ge=64 << 20, le=4 << 30)]
+"""Bytes of JavaScript heap a renderer may fill before V8 ends it as out of memory; V8 itself stops at 4 GiB."""
 Timeout = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 
 MAX_MESSAGE = 1 << 20
@@ -175,6 +177,7 @@ class SupervisorOrder(msgspec.Struct, frozen=True, kw_only=True):
     qt_platform: str = ""
     display: str = ""
     chromium_flags: tuple[str, ...] = ()
+    js_heap: JsHeap = 1 << 30
     theme: Theme = "auto"
     heartbeat: Heartbeat = Heartbeat()
     sampling: Annotated[float, msgspec.Meta(ge=0.1, le=10)] = 1.0
@@ -387,6 +390,7 @@ class HostOrder(_Message, frozen=True, tag="host-order"):
     isolation: Isolation
     qt_platform: str = ""
     chromium_flags: tuple[str, ...] = ()
+    js_heap: JsHeap = 1 << 30
     shared_renderer: bool = False
     windowless: bool = False
     theme: Theme = "auto"

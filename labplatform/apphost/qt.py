@@ -41,6 +41,7 @@ def prepare(order: m.HostOrder) -> None:
     if order.qt_platform:
         os.environ["QT_QPA_PLATFORM"] = order.qt_platform
     flags = list(order.chromium_flags)
+    flags.append(f"--js-flags=--max-old-space-size={order.js_heap >> 20}")
     if order.shared_renderer:
         flags.append("--renderer-process-limit=1")
     inherited = os.environ.get("QTWEBENGINE_CHROMIUM_FLAGS", "")
@@ -72,7 +73,8 @@ class QtGui:
         self.windows: dict[str, QtWindow] = {}
         self._profiles: dict[str, Any] = {}
         self._opening: QtWindow | None = None
-        self._started = False
+        self._waiting: list[QtWindow] = []
+        self._in_pywebview = False
         self._agent = page_agent().read_text(encoding="utf-8")
         webview.settings["OPEN_EXTERNAL_LINKS_IN_BROWSER"] = False
 
@@ -97,11 +99,11 @@ class QtGui:
         """A window for a place. The first one made starts pywebview's loop with it."""
         window = QtWindow(self, order)
         self.windows[order.place] = window
-        if self._started:
+        if self._in_pywebview:
             self.create(window)
         else:
-            # Still in `run`, before pywebview's loop: the order to open came through Qt's own loop.
-            self._first = window
+            # The order came through Qt's own loop, before (or between) pywebview's, which starts with a window.
+            self._waiting.append(window)
             self.application.exit()
         return window
 
@@ -114,17 +116,24 @@ class QtGui:
             self._opening = None
 
     def run(self) -> None:
-        """Wait for the first window, then run pywebview's loop until the last one is closed."""
-        self._first: QtWindow | None = None
-        self.application.exec()
-        if self._first is None:
-            return
-        self._started = True
-        first, self._opening = self._first, self._first
-        first.build()
-        # pywebview creates the first window inside start(); the loop runs there until no window is left.
-        self.webview.start(gui="qt", private_mode=True)
-        self._opening = None
+        """Run until the host's last place is closed: pywebview's loop while there are windows, Qt's own while not."""
+        while True:
+            if not self._waiting:
+                self.application.exec()
+            if not self._waiting:
+                break
+            first = self._waiting.pop(0)
+            self._in_pywebview = True
+            for window in self._waiting:
+                self.call(self.create, window)
+            self._waiting.clear()
+            self._opening = first
+            first.build()
+            # pywebview creates the first window inside start(), and its loop runs there until no window is left.
+            self.webview.start(gui="qt", private_mode=True)
+            self._in_pywebview = False
+            if not self.host.filled:
+                break
         self._release()
 
     def quit(self) -> None:
@@ -210,7 +219,7 @@ class QtWindow:
         self.page: Any = None
         self.popups: list[Any] = []
         self._closing = False
-        self._load_problem = ""
+        self._renderer = 0
 
     # --- making it
 
@@ -248,7 +257,6 @@ class QtWindow:
         self.view = view
         page = self.page = _page_class()(self, profile, view.webview)
         page.renderProcessTerminated.connect(self._renderer_gone)
-        page.renderProcessPidChanged.connect(self._renderer_started)
         page.windowCloseRequested.connect(lambda: self._close("page"))
         page.newWindowRequested.connect(self._open_popup)
         page.loadingChanged.connect(self._loading)
@@ -418,8 +426,10 @@ class QtWindow:
         """Something a person should know."""
         self.host.send(m.Remark(place=self.place, text=text, level="warning"))
 
-    def _renderer_started(self, pid: int) -> None:
-        if pid > 0:
+    def _renderer_started(self) -> None:
+        pid = self.page.renderProcessPid()
+        if pid > 0 and pid != self._renderer:
+            self._renderer = pid
             self.host.send(m.RendererStarted(place=self.place, incarnation=self.incarnation, pid=pid))
 
     def _renderer_gone(self, status: Any, code: int) -> None:
@@ -431,8 +441,8 @@ class QtWindow:
     def _loading(self, info: Any) -> None:
         Status, Domain = type(info).LoadStatus, type(info).ErrorDomain
         status = info.status()
+        self._renderer_started()
         if status == Status.LoadStartedStatus:
-            self._load_problem = ""
             return
         url = info.url().toString()
         if status == Status.LoadFailedStatus or info.errorCode() >= 400:

@@ -24,7 +24,7 @@ from .. import machine
 from .. import messages as m
 from ..connection import Connection
 from ..errors import LabError, PlatformStopped, StartError, SupervisorLost, UnknownApp
-from ..manifest import Manifest, load_manifests, manifest_for_url, parse_manifest
+from ..manifest import Manifest, load_manifests, manifest_for_url, parse_manifest, parse_size
 from ..resources import manifests_folder
 from .app import App
 from .observers import Observable, ObserverThread
@@ -42,8 +42,9 @@ class Platform(Observable):
     `manifests`: folders of apps, app folders, `app.json` files, or http(s) addresses of pages; none for the samples
     that ship with labplatform. `isolation`: "process" gives every app its own OS process; "shared-process" puts all of
     them in one, each with a renderer of its own; "shared-renderer" puts all pages in one renderer as well. `display`:
-    "auto" takes the screen if there is one, "offscreen" never does. `theme`: "auto", "light" or "dark". `heartbeat`:
-    how a hang is noticed. `alongside`: keep the platform this process started before, instead of replacing it.
+    "auto" takes the screen if there is one, "offscreen" never does. `theme`: "auto", "light" or "dark". `js_heap`: how
+    much JavaScript heap a renderer may fill, in bytes or as text, 64 MiB to 4 GiB; V8 ends it there. `heartbeat`: how a
+    hang is noticed. `alongside`: keep the platform this process started before, instead of replacing it.
 
     Starts on first use, or as a context manager, which also stops it. Raises `ManifestError`, `StartError`.
     """
@@ -60,6 +61,7 @@ class Platform(Observable):
         isolation: m.Isolation = "process",
         display: str = "auto",
         theme: m.Theme = "auto",
+        js_heap: int | str = "1GiB",
         heartbeat: m.Heartbeat | None = None,
         alongside: bool = False,
         quiet: bool = False,
@@ -71,6 +73,9 @@ class Platform(Observable):
             raise ValueError(f'display is "auto" or "offscreen", not {display!r}')
         if theme not in ("auto", "light", "dark"):
             raise ValueError(f'theme is "auto", "light" or "dark", not {theme!r}')
+        self._js_heap = parse_size(js_heap)
+        if not 64 << 20 <= self._js_heap <= 4 << 30:
+            raise ValueError(f"js_heap is 64 MiB to 4 GiB, not {js_heap!r}")
         self.isolation = isolation
         self._manifests = _collect(manifests or (manifests_folder(),))
         self._display, self._theme = display, theme
@@ -125,6 +130,7 @@ class Platform(Observable):
             qt_platform=shown.qt_platform,
             display=shown.why,
             chromium_flags=flags,
+            js_heap=self._js_heap,
             theme=self._theme,
             heartbeat=self._heartbeat,
         )

@@ -246,6 +246,7 @@ class Supervisor:
             isolation=isolation,
             qt_platform=self.order.qt_platform,
             chromium_flags=self.order.chromium_flags,
+            js_heap=self.order.js_heap,
             shared_renderer=isolation == "shared-renderer",
             windowless=isolation == "process" and not slot.has_page,
             theme=self.order.theme,
@@ -301,6 +302,9 @@ class Supervisor:
             self._kill_host(host)
         elif ending.reason == "unresponsive" and slot.renderer:
             # Qt reports the renderer's death for every page in it; each then starts again in its own window.
+            for other in others:
+                if other.renderer == slot.renderer:
+                    other.doom = endings.Ending("unresponsive", f"the renderer it shares with {slot.name} hung")
             self._kill_pid(slot.renderer)
         else:
             self._close_in_shared(slot, host)
@@ -423,8 +427,6 @@ class Supervisor:
             return
         host = slot.host
         ending = endings.renderer_ending(status, code, host.stderr_tail[-4000:] if host else "")
-        if slot.state is State.UNRESPONSIVE and slot.doom is None:
-            ending = endings.Ending("unresponsive", "the renderer it shares hung and was ended")
         slot.renderer = None
         if host and host.order.isolation == "process":
             # Nothing of worth is left in it; a fresh process is the cleaner start.
@@ -460,8 +462,9 @@ class Supervisor:
                 continue
             ending = endings.host_ending(returncode, slot.closed_by, host.stderr_tail)
             if slot.state is State.STARTING and returncode != 0 and slot.doom is None:
-                cause = _first_cause(host.stderr_tail)
-                ending = endings.Ending(ending.reason, f"{ending.detail}{f': {cause}' if cause else ''}")
+                cause = endings.cause(host.stderr_tail)
+                if cause and cause not in ending.detail:
+                    ending = endings.Ending(ending.reason, f"{ending.detail}: {cause}")
             if len(live) > 1:
                 names = ", ".join(other.name for other in live if other is not slot)
                 ending = endings.Ending(ending.reason, f"{ending.detail}; the process was shared with {names}")
@@ -612,13 +615,3 @@ class Supervisor:
     def created(self) -> float:
         """When this process was created, in seconds since the epoch."""
         return linux.started_seconds(linux.Stat(os.getpid()), linux.boot_time())
-
-
-def _first_cause(stderr: str) -> str:
-    """The line of a host's stderr that most likely says why it could not start."""
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    for mark in ("cannot open shared object file", "could not connect", "Error"):
-        for line in reversed(lines):
-            if mark in line:
-                return line[:300]
-    return lines[-1][:300] if lines else ""

@@ -21,6 +21,12 @@ class Ending(NamedTuple):
 # What V8 and Chromium print just before they end a renderer that ran out of JavaScript heap.
 _OUT_OF_HEAP = re.compile(r"V8 javascript OOM|JavaScript heap out of memory|V8.*process OOM|Allocation failed - ")
 
+_CAUSES = (
+    re.compile(r"cannot open shared object file"),
+    re.compile(r"could not connect to display|no Qt platform plugin could be initialized"),
+    re.compile(r"^[\w.]*(Error|Exception)\b"),
+)
+
 
 def signal_name(number: int) -> str:
     """ "SIGKILL" for 9; "signal 99" for one without a name."""
@@ -44,7 +50,8 @@ def host_ending(returncode: int, closed_by: str | None, stderr: str = "") -> End
         }
         return Ending("clean-exit", words.get(closed_by or "", "its process ended by itself"))
     if returncode > 0:
-        return Ending("abnormal-exit", f"its process ended with exit code {returncode}{_last_line(stderr)}")
+        because = f": {found}" if (found := cause(stderr)) else ""
+        return Ending("abnormal-exit", f"its process ended with exit code {returncode}{because}")
     name = signal_name(-returncode)
     if -returncode in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         return Ending("killed", f"its process was killed by {name}")
@@ -64,6 +71,11 @@ def renderer_ending(status: str, code: int, evidence: str = "") -> Ending:
     return Ending("abnormal-exit", f"its renderer ended with code {code}")
 
 
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return f": {lines[-1][:200]}" if lines else ""
+def cause(stderr: str) -> str:
+    """The line of a host's stderr that says why it ended: a missing library, a lost display, a Python exception."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    for mark in _CAUSES:
+        for line in reversed(lines):
+            if mark.search(line):
+                return line[:300]
+    return ""

@@ -237,7 +237,9 @@ class ControllerSpeaker:
             slot.host.send(m.Misbehave(place=slot.name, how=request.how))
 
         def noticed(slot: Slot) -> bool:
-            return slot.life.incarnation != before or slot.state not in (was, State.STARTING)
+            # A page that fills its heap is silent first; only a hang has shown itself by that.
+            passing = {was, State.STARTING} | ({State.UNRESPONSIVE} if request.how != "hang" else set())
+            return slot.life.incarnation != before or slot.state not in passing
 
         await self._settle(slot, noticed, request.timeout, f"to suffer from {request.how!r}")
         return slot.status()
