@@ -155,8 +155,10 @@ export async function start({ onQuotes, onHistory = () => {}, subtitle = (when) 
   byId("where").textContent = lab ? `PID ${lab.pid} · ${lab.placement}` : "no platform";
 
   function heard(context) {
+    const now = performance.now();
+    if (now - times.at(-1) >= SILENT_AFTER) times = []; // a silence is not part of the rate
     if (times.length > RATE_OVER) times.shift();
-    times.push(performance.now());
+    times.push(now);
     date = context.date;
     onQuotes(context);
     put(byId("when"), subtitle(`replay, ${day(date)}`));

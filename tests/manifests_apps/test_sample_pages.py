@@ -148,6 +148,9 @@ def test_it_says_so_when_prices_stop_and_when_they_are_back(open_page: Open, sta
     page.evaluate("window.lab.connected = true")
     stage.start_service()
     expect(notice).to_be_empty()
+    if app != "news-feed":
+        expect(page.locator("#pace")).to_have_text("counting updates")
+        expect(page.locator("#pace")).to_have_text(re.compile(r"^[34] updates each second$"))
     ready(page, app)
 
 
