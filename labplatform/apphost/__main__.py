@@ -32,6 +32,8 @@ def main() -> None:
 
     from .link import Link
 
+    # No child of this host inherits the socket: its end is how the supervisor knows that nothing more will come.
+    os.set_inheritable(int(sys.argv[1]), False)
     link = Link(socket.socket(fileno=int(sys.argv[1])))
     order = link.first()
     if order is None:

@@ -34,6 +34,9 @@ POLL_FIRST, POLL_LAST = 4, 50
 COLLECT_EVERY = 5_000
 """Milliseconds between cyclic garbage collections, which must happen on the GUI thread."""
 JPEG_QUALITY = 80
+GROUND = {"dark": "#111315", "light": "#FFFFFF"}
+"""Colour of a window until its page has drawn."""
+_BLINK_SCHEME = {"dark": 0, "light": 1}
 
 
 def prepare(order: m.HostOrder) -> None:
@@ -42,6 +45,9 @@ def prepare(order: m.HostOrder) -> None:
         os.environ["QT_QPA_PLATFORM"] = order.qt_platform
     flags = list(order.chromium_flags)
     flags.append(f"--js-flags=--max-old-space-size={order.js_heap >> 20}")
+    if order.theme in _BLINK_SCHEME:
+        # Qt's own colour scheme needs a desktop's theme; this reaches the page with any platform plugin.
+        flags.append(f"--blink-settings=preferredColorScheme={_BLINK_SCHEME[order.theme]}")
     if order.shared_renderer:
         flags.append("--renderer-process-limit=1")
     inherited = os.environ.get("QTWEBENGINE_CHROMIUM_FLAGS", "")
@@ -235,6 +241,7 @@ class QtWindow:
             y=app.default_top,
             resizable=app.resizable,
             hidden=not app.auto_show,
+            background_color=GROUND.get(self.gui.order.theme, GROUND["light"]),
             text_select=True,
             zoomable=True,
         )
@@ -260,6 +267,8 @@ class QtWindow:
         page.windowCloseRequested.connect(lambda: self._close("page"))
         page.newWindowRequested.connect(self._open_popup)
         page.loadingChanged.connect(self._loading)
+        if self.gui.order.theme in GROUND:
+            page.setBackgroundColor(GROUND[self.gui.order.theme])
         self._inject()
         return page
 

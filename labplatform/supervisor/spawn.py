@@ -22,7 +22,7 @@ from . import linux
 STDERR_KEPT = 16_384
 """Characters of a host's standard error that are kept, for the cause of a failed launch."""
 DRAIN = 0.25
-"""Seconds that the last words of a dead host (socket, stderr) may take to arrive before its end is judged."""
+"""Seconds that a dead host's socket may stay open, held by a child of its own, before its end is judged all the same."""
 SEND_BUFFER = 128 << 20
 """Bytes that may wait for a host that does not read; one that reaches this is killed as stuck."""
 
@@ -50,9 +50,10 @@ class HostProcess:
         self._stderr_size = 0
         self._receive, self._gone, self._noticed = receive, gone, noticed
         self._loop = asyncio.get_running_loop()
-        self._open_ends = 2
+        self._socket_open = True
         self._returncode: int | None = None
         self._transport: asyncio.WriteTransport | None = None
+        self._stderr_transport: asyncio.ReadTransport | None = None
         self._early: list[bytes] | None = []
         self._known: set[int] = set()
         self.exited = asyncio.Event()
@@ -115,7 +116,9 @@ class HostProcess:
             transport.write(data)
 
     async def _connect_stderr(self) -> None:
-        await self._loop.connect_read_pipe(lambda: _StderrProtocol(self), self._process.stdout)
+        self._stderr_transport, _ = await self._loop.connect_read_pipe(
+            lambda: _StderrProtocol(self), self._process.stdout
+        )
 
     def _heard(self, data: bytes) -> None:
         text = data.decode(errors="replace")
@@ -134,15 +137,27 @@ class HostProcess:
         for pid in self._known - {self.pid}:
             _kill(pid)
         self._noticed(self)
-        # What it sent before it died may still be in the pipes; a child that holds them open may not delay us for long.
+        # Its last messages come before the end of its socket, which is there by now, unless a child holds it open.
         self._deadline = self._loop.call_later(DRAIN, self._finish)
-        if self._open_ends == 0:
+        if not self._socket_open:
             self._finish()
 
-    def _end_closed(self) -> None:
-        self._open_ends -= 1
-        if self._open_ends == 0 and self._returncode is not None:
+    def _socket_closed(self) -> None:
+        self._socket_open = False
+        if self._returncode is not None:
             self._finish()
+
+    def _read_last_words(self) -> None:
+        """What is left on its standard error, now; its children may hold the pipe open for some time yet."""
+        if self._process.stdout.closed:
+            return
+        descriptor = self._process.stdout.fileno()
+        os.set_blocking(descriptor, False)
+        try:
+            while data := os.read(descriptor, 1 << 16):
+                self._heard(data)
+        except OSError:
+            pass
 
     def _finish(self) -> None:
         if self.exited.is_set() or self._returncode is None:
@@ -151,7 +166,12 @@ class HostProcess:
         self._deadline.cancel()
         if self._transport:
             self._transport.close()
-        if self._process.stdout:
+        self._read_last_words()
+        for task in self._tasks:
+            task.cancel()
+        if self._stderr_transport:
+            self._stderr_transport.close()
+        else:
             self._process.stdout.close()
         self._gone(self, self._returncode)
 
@@ -174,7 +194,7 @@ class _FrameProtocol(asyncio.Protocol):
             self._host._receive(self._host, message)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._host._end_closed()
+        self._host._socket_closed()
 
 
 class _StderrProtocol(asyncio.Protocol):
@@ -183,9 +203,6 @@ class _StderrProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._host._heard(data)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._host._end_closed()
 
 
 def _kill(pid: int) -> None:
