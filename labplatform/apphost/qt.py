@@ -79,6 +79,7 @@ class QtGui:
         self.windows: dict[str, QtWindow] = {}
         self._profiles: dict[str, Any] = {}
         self._opening: QtWindow | None = None
+        self._before = QtCore.QEventLoop()
         self._waiting: list[QtWindow] = []
         self._in_pywebview = False
         self._agent = page_agent().read_text(encoding="utf-8")
@@ -88,11 +89,15 @@ class QtGui:
             asked = QtCore.Signal(object)
 
         self.application = backend.QApplication.instance() or backend.QApplication(["labplatform"])
+        self.application.setQuitOnLastWindowClosed(False)
         self._caller = Caller()
         self._caller.asked.connect(lambda work: work(), QtCore.Qt.ConnectionType.QueuedConnection)
         # pywebview makes a profile and a page for each window by calling these two names of its module.
         backend.QWebEngineProfile = lambda *_: self._opening.profile
         backend.BrowserView.WebPage = lambda _view, profile: self._opening.make_page(_view, profile)
+        # Nor does a page get pywebview's own JavaScript: nothing here uses its bridge, and it would replace `alert` by
+        # one that does not wait.
+        backend.BrowserView.on_load_finished = lambda _view: None
         self._collector = QtCore.QTimer()
         self._collector.timeout.connect(lambda: gc.collect())
         self._collector.start(COLLECT_EVERY)
@@ -108,13 +113,12 @@ class QtGui:
         if self._in_pywebview:
             self.create(window)
         else:
-            # The order came through Qt's own loop, before (or between) pywebview's, which starts with a window.
             self._waiting.append(window)
-            self.application.exit()
+            self._before.quit()
         return window
 
     def create(self, window: QtWindow) -> None:
-        """Let pywebview build the window, here and now."""
+        """Build the window, here and now, with pywebview's loop running."""
         self._opening = window
         try:
             window.create()
@@ -122,29 +126,32 @@ class QtGui:
             self._opening = None
 
     def run(self) -> None:
-        """Run until the host's last place is closed: pywebview's loop while there are windows, Qt's own while not."""
-        while True:
-            if not self._waiting:
-                self.application.exec()
-            if not self._waiting:
-                break
-            first = self._waiting.pop(0)
-            self._in_pywebview = True
-            for window in self._waiting:
-                self.call(self.create, window)
-            self._waiting.clear()
-            self._opening = first
-            first.build()
-            # pywebview creates the first window inside start(), and its loop runs there until no window is left.
-            self.webview.start(gui="qt", private_mode=True)
-            self._in_pywebview = False
-            if not self.host.filled:
-                break
+        """Wait for the first window, then run pywebview's loop until the host's last place is closed."""
+        # A loop of its own: leaving the application's would end QtWebEngine for good.
+        self._before.exec()
+        if not self._waiting:
+            return
+        first, *others = self._waiting
+        self._in_pywebview = True
+        self.call(self._take_over)
+        for window in others:
+            self.call(self.create, window)
+        self._opening = first
+        first.build()
+        # pywebview creates the first window inside start(), and the loop runs there.
+        self.webview.start(gui="qt", private_mode=True)
         self._release()
 
     def quit(self) -> None:
-        """End the loop."""
-        self.application.exit()
+        """End the loop, whichever runs."""
+        self._before.quit()
+        if self._in_pywebview:
+            self.application.exit()
+
+    def _take_over(self) -> None:
+        """pywebview ends the application with its last window; here the host decides, for a service may go on."""
+        self._opening = None
+        self.backend._app = _NoExit(self.application)
 
     def profile_for(self, order: m.OpenInstance) -> Any:
         """The place's own profile, or the one that all pages of a shared renderer use."""
@@ -173,6 +180,19 @@ class QtGui:
             if shiboken6.isValid(profile):
                 shiboken6.delete(profile)
         self._profiles.clear()
+
+
+class _NoExit:
+    """The application as pywebview may use it: everything but `exit`."""
+
+    def __init__(self, application: Any) -> None:
+        self._application = application
+
+    def exit(self, code: int = 0) -> None:
+        """Not pywebview's to say."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._application, name)
 
 
 def _folder_handler(gui: QtGui) -> Any:
@@ -233,12 +253,13 @@ class QtWindow:
         """Describe the window to pywebview; built when its loop starts, or by `create`."""
         app = self.manifest.startup_app
         placement = PLACEMENT[self.gui.order.isolation]
+        left, top = self._where()
         self.window = self.gui.webview.create_window(
             f"{app.name} · PID {os.getpid()} · {placement}",
             width=app.default_width,
             height=app.default_height,
-            x=app.default_left,
-            y=app.default_top,
+            x=left,
+            y=top,
             resizable=app.resizable,
             hidden=not app.auto_show,
             background_color=GROUND.get(self.gui.order.theme, GROUND["light"]),
@@ -249,11 +270,26 @@ class QtWindow:
         self.window.events.before_show += self._dress
         self.window.events.closed += self._closed
 
+    def _where(self) -> tuple[int | None, int | None]:
+        """The manifest's place for the window, unless this screen is too small for it: then the middle."""
+        app = self.manifest.startup_app
+        screen = self.gui.application.primaryScreen().availableGeometry()
+        if app.default_left is None or app.default_top is None:
+            return None, None
+        fits = app.default_left + app.default_width <= screen.width() or screen.width() <= app.default_width
+        return (app.default_left, app.default_top) if fits else (None, None)
+
     def create(self) -> None:
-        """Build the window while pywebview's loop runs. On the GUI thread pywebview only notes a window; we go on."""
+        """Build the window while pywebview's loop runs.
+
+        On the GUI thread pywebview only notes a window, and its own way to go on needs another window to be there.
+        """
         self.build()
         self.window._initialize(self.gui.webview.guilib)
-        self.gui.webview.guilib.create_window(self.window)
+        browser = self.gui.backend.BrowserView(self.window)
+        browser.installEventFilter(browser)
+        if self.manifest.startup_app.auto_show:
+            browser.show()
 
     def _use_our_url(self, *_: Any) -> None:
         # pywebview would rewrite an app:// address into one of its own web server's.
@@ -264,7 +300,8 @@ class QtWindow:
         self.view = view
         page = self.page = _page_class()(self, profile, view.webview)
         page.renderProcessTerminated.connect(self._renderer_gone)
-        page.windowCloseRequested.connect(lambda: self._close("page"))
+        # Later, not inside the page's own signal: closing deletes the page.
+        page.windowCloseRequested.connect(lambda: self.gui.call(self._close, "page"))
         page.newWindowRequested.connect(self._open_popup)
         page.loadingChanged.connect(self._loading)
         if self.gui.order.theme in GROUND:
@@ -482,9 +519,9 @@ class QtWindow:
         self._close_dialogs()
         for popup in self.popups:
             popup.close()
+        self.view.close()
         if by != "request":
             self.host.closed(self.place, by)
-        self.view.close()
 
     def _closed(self, *_: Any) -> None:
         if not self._closing:

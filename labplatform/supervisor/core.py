@@ -453,6 +453,8 @@ class Supervisor:
 
     def _host_gone(self, host: HostProcess, returncode: int) -> None:
         self.dying.discard(host)
+        if stack := endings.python_stack(host.stderr_tail):
+            self.log.remark(stack, kind="traceback", place=host.order.title, level="error")
         tenants = self.tenants(host)
         live = [slot for slot in tenants if slot.live]
         for slot in tenants:

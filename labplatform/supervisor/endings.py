@@ -71,6 +71,12 @@ def renderer_ending(status: str, code: int, evidence: str = "") -> Ending:
     return Ending("abnormal-exit", f"its renderer ended with code {code}")
 
 
+def python_stack(stderr: str) -> str:
+    """What faulthandler printed when a host died of a signal: every thread's Python stack; "" if it printed nothing."""
+    start = stderr.rfind("Fatal Python error")
+    return stderr[start:].split("Extension modules:")[0].rstrip() if start >= 0 else ""
+
+
 def cause(stderr: str) -> str:
     """The line of a host's stderr that says why it ended: a missing library, a lost display, a Python exception."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
