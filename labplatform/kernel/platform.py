@@ -300,6 +300,13 @@ class Platform(Observable):
         known = ", ".join(sorted(self._manifests))
         raise UnknownApp(f"no manifest has the uuid {app!r}; known: {known}", app=app)
 
+    def view(self, *apps: App | str, rate: float = 5.0, width: int = 280) -> Any:
+        """Live pictures of these apps (without any: of all that have a page) side by side, each as in `App.view`."""
+        from .widgets.view import AppViews
+
+        wanted = [self[app] if isinstance(app, str) else app for app in apps]
+        return AppViews(wanted or [app for app in self.apps if app.url], rate=rate, width=width)
+
     # --- between connection and user
 
     def _ask(self, kind: type, answer: Any, seconds: float, **fields: Any) -> Any:
