@@ -1,0 +1,310 @@
+"""`AppView`: a live, view-only picture of an app's window in a notebook cell. Kernel; its page side is `static/view.js`.
+
+Pictures flow only while a page says that it shows the view, and no faster than the page takes them. What the app is
+doing comes from `App`; the view only puts it into words.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anywidget
+import ipywidgets
+import traitlets
+
+from ... import messages as m
+
+if TYPE_CHECKING:
+    from ..app import App
+
+STATIC = Path(__file__).parent / "static"
+
+BEAT = 2.0
+"""Seconds between two words from a page that shows a view."""
+SILENCE = 6.0
+"""Seconds without a word after which a page counts as gone; with the last one, the pictures end."""
+IN_FLIGHT = 3.0
+"""Seconds' worth of pictures that may be on their way. A page tells with each beat how many it has drawn, and not after
+each: JupyterLab's busy light blinks at every message from a page."""
+PATIENCE = 1.0
+"""Seconds until the next picture is sent to a page that is behind."""
+LARGEST_GLYPH = 64 << 10
+"""Bytes; a larger file is not shown."""
+
+
+class AppView(anywidget.AnyWidget):
+    """A picture of one app's window, with its glyph, title, PID and state beneath. Made by `App.view`.
+
+    `rate`: pictures a second at most; `width`: pixels of the picture on the page at most.
+    """
+
+    _esm = STATIC / "view.js"
+    _css = STATIC / "view.css"
+
+    frame = traitlets.Bytes(b"", help="The newest picture, JPEG.").tag(sync=True)
+    number = traitlets.Int(0, help="How many pictures have been sent.").tag(sync=True)
+    look = traitlets.Dict(help="What does not change: name, title, color, glyph, width, aspect, beat.").tag(sync=True)
+    status = traitlets.Dict(help="state, pid, incarnation, reason in words, and with how many it shares.").tag(
+        sync=True
+    )
+
+    def __init__(self, app: App, rate: float = 5.0, width: int = 420) -> None:
+        if not 0 < rate <= 30:
+            raise ValueError(f"rate is above 0 and at most 30 pictures a second, not {rate!r}")
+        if not 40 <= width <= 4000:
+            raise ValueError(f"width is 40 to 4000 pixels, not {width!r}")
+        self._app, self._rate, self._width = app, rate, int(width)
+        self._guard = threading.RLock()
+        self._pages: dict[str, tuple[float, int]] = {}
+        self._waiting: bytes | None = None
+        self._sent_at = -math.inf
+        self._end_stream: Callable[[], None] | None = None
+        super().__init__(look=_look(app, self._width), status=_status(app))
+        self.add_class("labplatform-view")
+        self.on_msg(self._page_said)
+        app.observe(self._app_changed, names=list(_OBSERVED))
+        # It may have changed since the first look at it.
+        self._app_changed(None)
+
+    @property
+    def flowing(self) -> bool:
+        """Whether pictures are being asked for: a page shows this view."""
+        return self._end_stream is not None
+
+    def close(self) -> None:
+        """End the pictures, stop observing the app, and take the view off the page."""
+        with self._guard:
+            self._pages.clear()
+            self._stop()
+        try:
+            self._app.unobserve(self._app_changed, names=list(_OBSERVED))
+        except ValueError:
+            pass  # closed before
+        super().close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._app.name!r})"
+
+    # --- what the page says
+
+    def _page_said(self, _: Any, content: Any, buffers: Any) -> None:
+        """`{"page": id, "shown": bool, "drawn": number of the last picture drawn}`; on whichever thread comms run."""
+        if not isinstance(content, dict) or not isinstance(content.get("page"), str):
+            return
+        with self._guard:
+            if self.comm is None:
+                return
+            if content.get("shown"):
+                drawn = content.get("drawn")
+                self._pages[content["page"]] = (time.monotonic(), drawn if isinstance(drawn, int) else 0)
+                self._start()
+                self._send_when_due()
+            elif self._pages.pop(content["page"], None) and not self._pages:
+                self._stop()
+
+    # --- pictures
+
+    def _start(self) -> None:
+        if self._end_stream is None:
+            self._end_stream = self._app.watch_pictures(self._take, rate=self._rate, width=self._width)
+        _clock.keep(self)
+
+    def _stop(self) -> None:
+        self._waiting = None
+        if self._end_stream is not None:
+            self._end_stream()
+            self._end_stream = None
+
+    def _take(self, picture: m.Frame) -> None:
+        """A new picture; on the observers' thread."""
+        if not picture.data:
+            return  # the app's state says why there is none
+        with self._guard:
+            if self._end_stream is None:
+                return
+            self._waiting = picture.data
+            if self._send_when_due() is not None:
+                _clock.keep(self)
+
+    def _send_when_due(self) -> float | None:
+        """Send the picture that waits, if its time has come; else how many seconds are left until then."""
+        if self._waiting is None:
+            return None
+        behind = self.number - max((drawn for _, drawn in self._pages.values()), default=self.number)
+        gap = PATIENCE if behind >= max(1, self._rate * IN_FLIGHT) else 1 / self._rate
+        left = self._sent_at + gap - time.monotonic()
+        if left > 0:
+            return left
+        self._sent_at = time.monotonic()
+        with self.hold_sync():
+            self.frame, self._waiting = self._waiting, None
+            self.number += 1
+        return None
+
+    def _tick(self) -> float | None:
+        """Do what time demands; returns the seconds until it wants to be asked again, None for never."""
+        with self._guard:
+            now = time.monotonic()
+            for page, (heard, _) in list(self._pages.items()):
+                if now - heard >= SILENCE:
+                    del self._pages[page]
+            if not self._pages:
+                self._stop()
+                return None
+            until_silence = min(heard for heard, _ in self._pages.values()) + SILENCE - now
+            return min(until_silence, self._send_when_due() or math.inf)
+
+    # --- what the app does
+
+    def _app_changed(self, _: Any) -> None:
+        with self._guard:
+            status = _status(self._app)
+            if status != self.status and self.comm is not None:
+                self.status = status
+
+
+class AppViews(ipywidgets.Box):
+    """Several views side by side; under 720 pixels of room they stand below one another. Made by `Platform.view`."""
+
+    def __init__(self, apps: Iterable[App], rate: float = 5.0, width: int = 300) -> None:
+        views = tuple(AppView(app, rate, width) for app in apps)
+        super().__init__(views, layout=ipywidgets.Layout(flex_flow="row wrap", width="100%", overflow="visible"))
+        self.add_class("labplatform-views")
+
+    def close(self) -> None:
+        """Close every view."""
+        for view in self.children:
+            view.close()
+        super().close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(repr(view._app.name) for view in self.children)})"
+
+
+class _Clock:
+    """Asks views for what time demands of them. One thread for all, there only while pictures flow somewhere."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._views: set[AppView] = set()
+        self._woken = False
+        self._thread: threading.Thread | None = None
+
+    def keep(self, view: AppView) -> None:
+        """Ask this view from now on, at once the first time."""
+        with self._changed:
+            self._views.add(view)
+            self._woken = True
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="labplatform-views", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._woken = False
+                views = list(self._views)
+            left = {view: view._tick() for view in views}
+            with self._changed:
+                if self._woken:
+                    continue  # what a view said a moment ago may not hold any more
+                self._views = {view for view, seconds in left.items() if seconds is not None}
+                if not self._views:
+                    self._thread = None
+                    return
+                self._changed.wait(max(0.0, min(left[view] for view in self._views)))
+
+
+_clock = _Clock()
+
+# --- the app in words -------------------------------------------------------------------------------------------------
+
+_OBSERVED = ("state", "pid", "incarnation", "reason", "detail", "shared_with")
+_SHARED = "the process was shared with"
+
+
+def _status(app: App) -> dict[str, Any]:
+    return {
+        "state": app.state,
+        "pid": app.pid,
+        "incarnation": app.incarnation,
+        "ending": ending_in_words(app.state, app.reason, app.detail),
+        "shared": len(app.shared_with),
+    }
+
+
+def ending_in_words(state: str, reason: str | None, detail: str) -> str:
+    """Why an app is gone, in at most five words; nothing while it is up, or if it was asked to go.
+
+    `reason` and `detail` as the supervisor reports them.
+    """
+    if "supervisor was lost" in detail:
+        return "Supervisor lost"
+    if reason is None or state not in ("crashed", "backing-off", "failed", "stopped"):
+        return ""
+    if state == "stopped":
+        # It was to end; how its process took that is for the event log.
+        closed = {"its window was closed": "Window closed", "its page closed the window": "Closed by its page"}
+        return closed.get(detail, "Killed" if reason == "killed" else "")
+    signal = next(iter(re.findall(r"\b(SIG[A-Z]+|signal \d+)\b", detail)), "")
+    code = next(iter(re.findall(r"exit code (\d+)", detail)), "")
+    renderer, shared = "renderer" in detail, _SHARED in detail
+    whose = "shared process" if shared else "renderer" if renderer else ""
+    match reason:
+        case "oom":
+            words = "out of memory"
+        case "unresponsive":
+            words = "shared renderer hung" if "renderer it shares" in detail else "hung, so it was ended"
+        case "launch-failed":
+            words = "did not start"
+        case "killed" if signal:
+            words = f"{whose} killed by {signal}"
+        case "crashed" if signal == "SIGABRT":
+            words = f"{whose} aborted"
+        case "crashed" if signal == "SIGSEGV" and not whose:
+            words = "segmentation fault"
+        case "abnormal-exit" if code:
+            words = f"{whose} exit code {code}"
+        case "clean-exit":
+            words = f"{whose or 'process'} ended"
+        case "crashed" | "killed":
+            words = f"{whose or 'process'} {reason}"
+        case _:
+            words = reason.replace("-", " ")
+    words = words.strip()
+    return words[:1].upper() + words[1:]
+
+
+def _look(app: App, width: int) -> dict[str, Any]:
+    manifest = app._platform.manifests.get(app.app_id)
+    glyph, aspect = "", "3 / 4"
+    if manifest is not None:
+        aspect = f"{manifest.startup_app.default_width} / {manifest.startup_app.default_height}"
+        if manifest.look.glyph and manifest.folder:
+            glyph = _glyph(Path(manifest.folder) / manifest.look.glyph)
+    return {
+        "name": app.name,
+        "title": app.title,
+        "color": app.color or "",
+        "glyph": glyph,
+        "width": width,
+        "aspect": aspect,
+        "beat": BEAT,
+    }
+
+
+def _glyph(file: Path) -> str:
+    """The SVG as an address that an `<img>` takes; there it can run no script."""
+    try:
+        svg = file.read_bytes()
+    except OSError:
+        return ""
+    return "data:image/svg+xml;base64," + base64.b64encode(svg).decode() if len(svg) <= LARGEST_GLYPH else ""
