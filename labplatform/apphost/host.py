@@ -79,7 +79,10 @@ class Host:
         if order.windowless:
             self.gui: Gui = Plain()
         else:
-            from .qt import QtGui
+            from .qt.environment import prepare
+
+            prepare(order)
+            from .qt.gui import QtGui
 
             self.gui = QtGui(self, order)
         self._handlers = {

@@ -222,7 +222,7 @@ class Supervisor:
                 incarnation=slot.life.incarnation,
                 token=slot.token,
                 manifest=manifest,
-                profile=str(self._profile(slot)),
+                profile=str(self._profile(slot, host)),
             )
         slot.host = host
         slot.pid = host.pid
@@ -253,8 +253,13 @@ class Supervisor:
         )
         return HostProcess(key, order, self._from_host, self._host_gone, self._host_noticed)
 
-    def _profile(self, slot: Slot) -> Path:
-        """The folder of an app's cookies and storage: the session's own, or one that outlives it."""
+    def _profile(self, slot: Slot, host: HostProcess) -> Path:
+        """The folder of an app's cookies and storage: the session's own, or one that outlives it.
+
+        Pages can share a renderer only if they share their profile, which then lasts for the session.
+        """
+        if host.order.shared_renderer:
+            return self._session / "profiles" / host.key.replace(":", "-")
         if slot.manifest.storage == "persistent":
             from platformdirs import user_data_path
 
@@ -580,6 +585,7 @@ class Supervisor:
         for handle in slot.timers.values():
             handle.cancel()
         self.slots.pop(slot.name, None)
+        self.log.removed(slot.name)
         self._gone.append(slot.name)
         self._flush_soon()
 

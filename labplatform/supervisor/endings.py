@@ -21,6 +21,9 @@ class Ending(NamedTuple):
 # What V8 and Chromium print just before they end a renderer that ran out of JavaScript heap.
 _OUT_OF_HEAP = re.compile(r"V8 javascript OOM|JavaScript heap out of memory|V8.*process OOM|Allocation failed - ")
 
+# How V8 ends the process then; a page of a shared host that dies otherwise is not explained by an earlier page's words.
+_HEAP_SIGNALS = (signal.SIGTRAP, signal.SIGILL, signal.SIGABRT)
+
 _CAUSES = (
     re.compile(r"cannot open shared object file"),
     re.compile(r"could not connect to display|no Qt platform plugin could be initialized"),
@@ -60,7 +63,7 @@ def host_ending(returncode: int, closed_by: str | None, stderr: str = "") -> End
 
 def renderer_ending(status: str, code: int, evidence: str = "") -> Ending:
     """Why a renderer ended. `status` and `code` are Qt's; `evidence` is what the host's stderr said lately."""
-    if _OUT_OF_HEAP.search(evidence):
+    if code in _HEAP_SIGNALS and _OUT_OF_HEAP.search(evidence):
         return Ending("oom", "its page ran out of JavaScript heap")
     if status == "killed" or code in (signal.SIGKILL, signal.SIGTERM):
         return Ending("killed", f"its renderer was killed by {signal_name(code)}")

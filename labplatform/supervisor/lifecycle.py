@@ -245,7 +245,9 @@ def _start(life: Life, **changes) -> Step:
 def _launched(life: Life, event: Launched) -> Step:
     if life.state not in (S.STOPPED, S.FAILED):
         return life, ()
-    return _start(life, policy=event.policy, launch_timeout=event.timeout, failures=(), streak=0)
+    # Nothing of what filled this place before counts, or the launch of something else there would be judged by it.
+    fresh = {"failures": (), "streak": 0, "settled": False, "restarts": 0}
+    return _start(life, policy=event.policy, launch_timeout=event.timeout, **fresh)
 
 
 def _ready(life: Life, event: Ready) -> Step:
@@ -274,7 +276,9 @@ def _ended(life: Life, event: Ended) -> Step:
     told = {"reason": event.reason, "detail": event.detail}
     if life.state is S.STOPPING:
         life = msgspec.structs.replace(life, **told)
-        return _start(life) if life.start_again else (_to(life, S.STOPPED), (Disarm(ALL_TIMERS),))
+        if life.start_again:
+            return _start(life, restarts=life.restarts + 1)
+        return _to(life, S.STOPPED), (Disarm(ALL_TIMERS),)
     if life.state is S.STARTING and not life.settled:
         return _to(life, S.FAILED, **told), (Disarm(ALL_TIMERS),)
     if event.reason == "clean-exit":

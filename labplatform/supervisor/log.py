@@ -18,6 +18,9 @@ from . import lifecycle
 KEPT = 10_000
 """Entries kept; older ones are forgotten."""
 
+REMOVED = "removed"
+"""The kind of the remark after which a place is forgotten."""
+
 _read_event = msgspec.json.Decoder(lifecycle.Event).decode
 
 
@@ -53,6 +56,10 @@ class Log:
         """Something that changes no state but that a person should know."""
         self._add(time=time.time(), kind=kind, place=place, text=text, level=level)
 
+    def removed(self, place: str) -> None:
+        """A place is off the platform: what fills it next is another story."""
+        self.remark("taken off the platform", kind=REMOVED, place=place)
+
     def _add(self, **fields: Any) -> None:
         self._count += 1
         entry = Entry(seq=self._count, **fields)
@@ -81,13 +88,16 @@ def replay(entries: Iterable[Entry]) -> dict[str, lifecycle.Life]:
     """The life of every app that these entries lead to. Raises `ValueError` where log and replay disagree."""
     lives: dict[str, lifecycle.Life] = {}
     for entry in entries:
-        if not entry.event or entry.place is None:
+        if entry.place is None:
             continue
-        event = _read_event(msgspec.json.encode(entry.event))
-        if isinstance(event, lifecycle.Launched) and entry.was == lifecycle.State.STOPPED:
-            lives.setdefault(entry.place, lifecycle.Life())
-        life, _ = lifecycle.step(lives.get(entry.place, lifecycle.Life()), event)
-        if life.state != entry.state:
-            raise ValueError(f"entry {entry.seq}: the log says {entry.state}, its replay {life.state}")
+        if entry.kind == REMOVED:
+            lives.pop(entry.place, None)
+        if not entry.event:
+            continue
+        before = lives.get(entry.place, lifecycle.Life())
+        life, _ = lifecycle.step(before, _read_event(msgspec.json.encode(entry.event)))
+        for said, found in ((entry.was, before.state), (entry.state, life.state)):
+            if said != found:
+                raise ValueError(f"entry {entry.seq}: the log says {said}, its replay {found}")
         lives[entry.place] = life
     return lives

@@ -170,7 +170,7 @@ class ControllerSpeaker:
         slot = Slot(name, manifest)
         if name in slots:
             # The log goes on as one story: incarnations keep counting.
-            slot.life = msgspec.structs.replace(slots[name].life, settled=False, restarts=0)
+            slot.life = slots[name].life
         slots[name] = slot
         return slot
 

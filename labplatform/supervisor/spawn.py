@@ -22,7 +22,7 @@ from . import linux
 STDERR_KEPT = 16_384
 """Characters of a host's standard error that are kept, for the cause of a failed launch."""
 DRAIN = 0.25
-"""Seconds that a dead host's socket may stay open, held by a child of its own, before its end is judged all the same."""
+"""Seconds that a dead host's socket may stay open, held by a child of its own, before its end is judged anyway."""
 SEND_BUFFER = 128 << 20
 """Bytes that may wait for a host that does not read; one that reaches this is killed as stuck."""
 
@@ -61,7 +61,6 @@ class HostProcess:
         ours, theirs = socket.socketpair()
         environ = {key: value for key, value in os.environ.items() if not key.startswith(("JPY_", "JUPYTER"))}
         environ["PYTHONUNBUFFERED"] = "1"
-        environ["PYTHONDONTWRITEBYTECODE"] = environ.get("PYTHONDONTWRITEBYTECODE", "")
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "labplatform.apphost", str(theirs.fileno())],

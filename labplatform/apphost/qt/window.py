@@ -1,0 +1,284 @@
+"""One place's window: made by pywebview, dressed, watched and closed here. Runs on the host's GUI thread."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import shiboken6
+import webview
+from PySide6 import QtCore, QtGui
+from webview.platforms import qt as backend
+
+from ... import messages as m
+from ...manifest import Manifest
+from .evaluation import Evaluation
+from .page import Page, inject_agent, make_popup
+
+PLACEMENT = {"process": "own process", "shared-process": "shared process", "shared-renderer": "shared renderer"}
+"""How a window's title and `lab.placement` name where the app runs."""
+EDGE = 3
+"""Height in pixels of the edge, in the app's colour, on top of its window."""
+MOST_POPUPS = 8
+"""Windows an app may open by `window.open` beside its own."""
+JPEG_QUALITY = 80
+GROUND = {"dark": "#111315", "light": "#FFFFFF"}
+"""Colour of a window until its page has drawn."""
+
+
+class QtWindow:
+    """One place's window, page and popups."""
+
+    def __init__(self, gui: Any, order: m.OpenInstance) -> None:
+        self.gui = gui
+        self.host = gui.host
+        self.place = order.place
+        self.incarnation = order.incarnation
+        self.manifest: Manifest = order.manifest
+        self.order = order
+        self.profile = gui.profile_for(order)
+        self.window: Any = None
+        self.view: Any = None
+        self.page: Any = None
+        self.popups: list[Any] = []
+        self._closing = False
+        self._renderer = 0
+
+    # --- making it
+
+    def build(self) -> None:
+        """Describe the window to pywebview; built when its loop starts, or by `create`."""
+        app = self.manifest.startup_app
+        placement = PLACEMENT[self.gui.order.isolation]
+        left, top = self._where()
+        self.window = webview.create_window(
+            f"{app.name} · PID {os.getpid()} · {placement}",
+            width=app.default_width,
+            height=app.default_height,
+            x=left,
+            y=top,
+            resizable=app.resizable,
+            hidden=not app.auto_show,
+            background_color=GROUND.get(self.gui.order.theme, GROUND["light"]),
+            text_select=True,
+            zoomable=True,
+        )
+        self.window.events.initialized += self._use_our_url
+        self.window.events.before_show += self._dress
+        # pywebview tells of this one on a thread of its own.
+        self.window.events.closed += lambda: self.gui.call(self._closed)
+
+    def _where(self) -> tuple[int | None, int | None]:
+        """The manifest's place for the window, unless this screen is too small for it: then the middle."""
+        app = self.manifest.startup_app
+        screen = self.gui.application.primaryScreen().availableGeometry()
+        if app.default_left is None or app.default_top is None:
+            return None, None
+        fits = app.default_left + app.default_width <= screen.width() or screen.width() <= app.default_width
+        return (app.default_left, app.default_top) if fits else (None, None)
+
+    def create(self) -> None:
+        """Build the window while pywebview's loop runs.
+
+        On the GUI thread pywebview only notes a window, and its own way to go on needs another window to be there.
+        """
+        self.build()
+        self.window._initialize(webview.guilib)
+        browser = backend.BrowserView(self.window)
+        browser.installEventFilter(browser)
+        if self.manifest.startup_app.auto_show:
+            browser.show()
+
+    def _use_our_url(self, *_: Any) -> None:
+        # pywebview would rewrite an app:// address into one of its own web server's.
+        self.window.real_url = self.manifest.page_url
+
+    def make_page(self, view: Any, profile: Any) -> Any:
+        """The page of the main window, wired up; pywebview asks for it while it builds the window."""
+        self.view = view
+        page = self.page = Page(self, profile, view.webview)
+        page.renderProcessTerminated.connect(self._renderer_gone)
+        # Later, not inside the page's own signal: closing deletes the page.
+        page.windowCloseRequested.connect(lambda: self.gui.call(self._close, "page"))
+        page.newWindowRequested.connect(self.open_popup)
+        page.loadingChanged.connect(self._loading)
+        if self.gui.order.theme in GROUND:
+            page.setBackgroundColor(GROUND[self.gui.order.theme])
+        self._inject()
+        return page
+
+    def _dress(self, *_: Any) -> None:
+        """The app's colour as a thin edge on top; a hidden window still draws, for pictures of it."""
+        if self.manifest.look.color:
+            palette = self.view.palette()
+            palette.setColor(self.view.backgroundRole(), QtGui.QColor(self.manifest.look.color))
+            self.view.setPalette(palette)
+            self.view.setContentsMargins(0, EDGE, 0, 0)
+        glyph = self.manifest.look.glyph
+        if glyph and self.manifest.folder:
+            self.view.setWindowIcon(QtGui.QIcon(str(Path(self.manifest.folder) / glyph)))
+        if not self.manifest.startup_app.auto_show:
+            self.view.setAttribute(QtCore.Qt.WidgetAttribute.WA_DontShowOnScreen)
+            QtCore.QTimer.singleShot(0, self.view.show)
+
+    def _inject(self) -> None:
+        order, host = self.order, self.gui.order
+        inject_agent(
+            self.page,
+            {
+                "origin": self.manifest.origin,
+                "url": host.url,
+                "token": order.token,
+                "place": order.place,
+                "instance": order.instance,
+                "appId": self.manifest.app_id,
+                "incarnation": order.incarnation,
+                "title": self.manifest.title,
+                "pid": os.getpid(),
+                "placement": PLACEMENT[host.isolation],
+                "color": self.manifest.look.color or "",
+            },
+        )
+
+    # --- what the supervisor asks
+
+    def reload(self, order: m.ReloadInstance) -> None:
+        """A new incarnation in this window, its renderer being dead."""
+        self.incarnation = order.incarnation
+        self.order = msgspec.structs.replace(
+            self.order, instance=order.instance, incarnation=order.incarnation, token=order.token
+        )
+        self._inject()
+        self.page.load(QtCore.QUrl(self.manifest.page_url))
+
+    def close(self) -> None:
+        """Close the window because the supervisor says so."""
+        self._close("request")
+
+    def ping(self, seq: int) -> None:
+        """Answer for a page that has no connection of its own, when its event loop gets to it."""
+        incarnation = self.incarnation
+        self.page.runJavaScript(
+            "0",
+            0,
+            lambda _: self.host.send(m.PagePong(seq=seq, place=self.place, incarnation=incarnation)),
+        )
+
+    def run_js(self, code: str) -> None:
+        """Run code and forget it."""
+        self.page.runJavaScript(code)
+
+    def renderer_pid(self) -> int:
+        """The pid of the page's renderer process; 0 while there is none."""
+        return self.page.renderProcessPid()
+
+    def evaluate(self, order: m.HostEvaluate) -> None:
+        """Run code, wait for its promise, send its JSON value."""
+        page = self.page
+        Evaluation(page, order, self.host.send, lambda: page is self.page and not self._closing).start()
+
+    def capture(self, order: m.HostCapture) -> None:
+        """Draw the window into a PNG or JPEG and send it."""
+        pixmap = self.view.grab()
+        if order.max_width and pixmap.width() > order.max_width:
+            pixmap = pixmap.scaledToWidth(order.max_width, QtCore.Qt.TransformationMode.SmoothTransformation)
+        buffer = QtCore.QBuffer()
+        buffer.open(QtCore.QIODevice.OpenModeFlag.WriteOnly)
+        pixmap.save(buffer, order.format.upper(), JPEG_QUALITY if order.format == "jpeg" else -1)
+        picture = m.Picture(
+            data=bytes(buffer.data()), format=order.format, width=pixmap.width(), height=pixmap.height()
+        )
+        self.host.send(m.HostResult(request=order.request, value=msgspec.Raw(m.encode(picture))))
+
+    # --- what happens to it
+
+    def dialog(self, text: str) -> None:
+        """A modal dialog opened (`text` says what it asks) or closed ("")."""
+        self.host.send(m.DialogChanged(place=self.place, incarnation=self.incarnation, text=text))
+
+    def console(self, level: str, text: str, source: str) -> None:
+        """The page wrote to its console."""
+        self.host.send(
+            m.Console(place=self.place, incarnation=self.incarnation, level=level, text=text[:2000], source=source)
+        )
+
+    def remark(self, text: str) -> None:
+        """Something a person should know."""
+        self.host.send(m.Remark(place=self.place, text=text, level="warning"))
+
+    def _renderer_started(self) -> None:
+        pid = self.page.renderProcessPid()
+        if pid > 0 and pid != self._renderer:
+            self._renderer = pid
+            self.host.send(m.RendererStarted(place=self.place, incarnation=self.incarnation, pid=pid))
+
+    def _renderer_gone(self, status: Any, code: int) -> None:
+        if self._closing:
+            return
+        word = {0: "normal", 1: "abnormal", 2: "crashed", 3: "killed"}.get(int(status.value), "abnormal")
+        self.host.send(m.RendererGone(place=self.place, incarnation=self.incarnation, pid=0, status=word, code=code))
+
+    def _loading(self, info: Any) -> None:
+        Status, Domain = type(info).LoadStatus, type(info).ErrorDomain
+        status = info.status()
+        self._renderer_started()
+        if status == Status.LoadStartedStatus:
+            return
+        url = info.url().toString()
+        if status == Status.LoadFailedStatus or info.errorCode() >= 400:
+            if info.errorDomain() == Domain.HttpStatusCodeDomain or info.errorCode() >= 400:
+                problem = f"{url} answered with HTTP status {info.errorCode()}"
+            elif url.startswith("app:"):
+                problem = f"{url} does not exist in {self.manifest.folder}"
+            else:
+                problem = f"{url} could not be loaded: {info.errorString()}"
+        else:
+            problem = ""
+        self.host.send(m.InstanceLoaded(place=self.place, incarnation=self.incarnation, problem=problem, url=url))
+
+    def open_popup(self, request: Any) -> None:
+        """`window.open` and target=_blank: a window of the same app and profile, without the agent."""
+        self.popups = [popup for popup in self.popups if popup.isVisible()]
+        if len(self.popups) >= MOST_POPUPS:
+            self.remark(
+                f"window.open({request.requestedUrl().toString()!r}) refused: {MOST_POPUPS} extra windows are open"
+            )
+            return
+        self.popups.append(make_popup(self, request))
+
+    def _close(self, by: str) -> None:
+        if self._closing:
+            return
+        self._closing = True
+        self._close_dialogs()
+        for popup in self.popups:
+            popup.close()
+        self.view.close()
+        if by != "request":
+            self.host.closed(self.place, by)
+
+    def _closed(self) -> None:
+        if not self._closing:
+            self._closing = True
+            for popup in self.popups:
+                popup.close()
+            self.host.closed(self.place, "user")
+        self.gui.windows.pop(self.place, None)
+
+    def _close_dialogs(self) -> None:
+        """A dialog's own event loop would keep the window from closing."""
+        application = self.gui.application
+        for _ in range(MOST_POPUPS):
+            dialog = application.activeModalWidget()
+            if dialog is None:
+                return
+            dialog.close()
+
+    def release(self) -> None:
+        """Delete the page, at the very end."""
+        for thing in (*self.popups, self.page):
+            if thing is not None and shiboken6.isValid(thing):
+                shiboken6.delete(thing)
+        self.popups.clear()
