@@ -1,0 +1,61 @@
+"""Fixtures of every test that starts a platform: folders of its own, platforms that end with the test, a clean ground."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import processes
+from support.apps import APPS, QUICK
+from support.web import Web
+
+
+@pytest.fixture(scope="session")
+def runtime_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The XDG_RUNTIME_DIR of platforms started here, so that nobody else's platform is taken for a test's."""
+    folder = tmp_path_factory.mktemp("run")
+    folder.chmod(0o700)
+    return folder
+
+
+@pytest.fixture
+def nothing_left(
+    runtime_folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[processes.Ground]:
+    """No process, connection file, session folder, shared memory or named thread outlives the test."""
+    processes.become_subreaper()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime_folder))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        monkeypatch.delenv(name, raising=False)
+    ground = processes.Ground(runtime_folder)
+    yield ground
+    ground.assert_clean()
+
+
+@pytest.fixture
+def platform(nothing_left: processes.Ground) -> Iterator[Callable[..., Any]]:
+    """Makes platforms with the tests' apps and a quick heartbeat, offscreen and quiet; stops them after the test."""
+    from labplatform import Platform
+
+    made: list[Platform] = []
+
+    def make(*manifests: str | os.PathLike[str], **options: Any) -> Platform:
+        options = {"display": "offscreen", "quiet": True, "alongside": True, "heartbeat": QUICK} | options
+        made.append(Platform(*(manifests or (APPS,)), **options))
+        return made[-1]
+
+    yield make
+    for one in reversed(made):
+        one.stop()
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    """A web server for one test."""
+    server = Web()
+    yield server
+    server.close()

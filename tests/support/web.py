@@ -1,0 +1,72 @@
+"""A web server on 127.0.0.1 whose every path is a function; for pages that come from elsewhere and answer badly."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Callable
+from typing import Any
+
+Answer = Callable[[http.server.BaseHTTPRequestHandler], None]
+
+
+class Web:
+    """`web[path] = page` or a function of the handler; `web.address` is where it listens."""
+
+    def __init__(self) -> None:
+        self._answers: dict[str, Answer] = {}
+        self.released = threading.Event()
+        web = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                answer = web._answers.get(self.path.partition("?")[0])
+                if answer is None:
+                    self.send_error(404)
+                else:
+                    answer(self)
+
+            def log_message(self, *_: Any) -> None:
+                """A test's log is no place for requests."""
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.address = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
+
+    def page(self, path: str, html: str, status: int = 200, **headers: str) -> str:
+        """Serve a page, and return its address."""
+
+        def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
+            handler.send_response(status)
+            handler.send_header("Content-Type", "text/html; charset=utf-8")
+            for name, value in headers.items():
+                handler.send_header(name.replace("_", "-"), value)
+            handler.end_headers()
+            handler.wfile.write(html.encode())
+
+        self._answers[path] = answer
+        return self.address + path
+
+    def never(self, path: str) -> str:
+        """Serve the first bytes of a page, and the rest never."""
+
+        def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
+            handler.send_response(200)
+            handler.send_header("Content-Type", "text/html")
+            handler.send_header("Content-Length", "100000")
+            handler.end_headers()
+            handler.wfile.write(b"<!doctype html><h1>half")
+            handler.wfile.flush()
+            self.released.wait(60)
+
+        self._answers[path] = answer
+        return self.address + path
+
+    def close(self) -> None:
+        """Stop serving; requests that hang are let go."""
+        self.released.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(5)
