@@ -43,7 +43,7 @@ class PageSpeaker:
         if self._slot.page is not peer:
             return
         if _kind_of(data).type == "pong":
-            self._supervisor.page_answered(self._slot, _read_control(data).seq)
+            self._supervisor.watch.page_answered(self._slot, _read_control(data).seq)
         else:
             self._supervisor.router.receive(self._slot.instance, data)
 

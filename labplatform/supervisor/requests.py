@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from .. import messages as m
-from ..errors import AppGone, BadRequest, LabError, LabTimeout, LaunchError, NotRunning, UnknownApp
+from ..errors import AppGone, BadRequest, LabError, LabTimeout, LaunchError, NotRunning, PlatformStopped, UnknownApp
 from ..errors import from_wire as error_from_wire
 from ..manifest import Manifest
 from . import lifecycle
@@ -134,6 +134,8 @@ class ControllerSpeaker:
             raise UnknownApp(f"no manifest has the uuid {request.app_id!r}; known: {known}", app=request.app_id)
         if len(supervisor.slots) >= MOST_APPS:
             raise LaunchError(f"{manifest.app_id}: the platform holds {MOST_APPS} apps already; stop some first")
+        if supervisor.stopping:
+            raise PlatformStopped(f"{manifest.app_id} was not launched: the platform is being stopped")
         deadline = asyncio.get_running_loop().time() + request.timeout
         for warning in manifest.warnings:
             supervisor.log.remark(warning, kind="manifest", level="warning")

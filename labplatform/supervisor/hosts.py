@@ -1,0 +1,233 @@
+"""Which host an app runs in, and how hosts and what is in them end. Supervisor.
+
+Every app its own host is the platform; one host for all, with a renderer each or with one renderer, are the placements
+it is compared with. A host that several apps share has one death with many victims.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from platformdirs import user_data_path
+
+from .. import messages as m
+from . import endings
+from .lifecycle import State
+from .slot import Slot
+from .spawn import HostProcess
+
+
+class Hosts:
+    """The host processes of one platform. `alive` by key; `dying` have ended or are about to, and take nobody in."""
+
+    def __init__(self, platform: Any, session: Path) -> None:
+        self.alive: dict[str, HostProcess] = {}
+        self.dying: set[HostProcess] = set()
+        self._platform = platform
+        self._order: m.SupervisorOrder = platform.order
+        self._session = session
+        self._loop = asyncio.get_running_loop()
+
+    async def end_all(self, seconds: float) -> None:
+        """Kill every host that is still there and wait, at most `seconds` for each, until it is gone."""
+        for host in [*self.alive.values(), *self.dying]:
+            host.kill()
+            try:
+                await asyncio.wait_for(host.exited.wait(), seconds)
+            except TimeoutError:
+                pass
+
+    # --- where an app runs
+
+    def placement(self, slot: Slot) -> tuple[str, m.Isolation]:
+        """The key of the host an app belongs in, and how that host isolates its pages.
+
+        As on OpenFin, apps of one `processAffinity` share a renderer.
+        """
+        if self._order.isolation != "process":
+            return "shared", self._order.isolation
+        affinity = slot.manifest.startup_app.process_affinity
+        return (f"affinity:{affinity}", "shared-renderer") if affinity else (f"app:{slot.name}", "process")
+
+    def tenants(self, host: HostProcess) -> list[Slot]:
+        """The apps that a host holds now."""
+        return [slot for slot in self._platform.slots.values() if slot.host is host]
+
+    def place(self, slot: Slot) -> None:
+        """Open an app's new incarnation in the host it belongs in, made if need be."""
+        key, isolation = self.placement(slot)
+        host = self.alive.get(key)
+        leaving = next((other for other in self.dying if other.key == key), None)
+        if host is None and leaving is not None:
+            # Two processes on one profile would silently lose writes: wait until the old one is gone.
+            self._loop.create_task(self._place_after(leaving, slot, slot.life.incarnation))
+            return
+        if host is None:
+            try:
+                host = self.alive[key] = self._spawn(key, isolation, slot)
+            except OSError as error:
+                self._platform.ended(
+                    slot, endings.Ending("launch-failed", f"its process could not be started: {error}")
+                )
+                return
+        manifest = slot.manifest
+        if slot.window_open and slot.host is host:
+            order: Any = m.ReloadInstance(
+                place=slot.name, instance=slot.instance, incarnation=slot.life.incarnation, token=slot.token
+            )
+        else:
+            order = m.OpenInstance(
+                place=slot.name,
+                instance=slot.instance,
+                incarnation=slot.life.incarnation,
+                token=slot.token,
+                manifest=manifest,
+                profile=str(self._profile(slot, host)),
+            )
+        slot.host = host
+        slot.pid = host.pid
+        slot.window_open = slot.has_page
+        self.share_names(host)
+        if manifest.python is not None:
+            self._platform.router.connect(manifest.app_id, slot.instance, self._to_service(host, slot))
+        host.send(order)
+
+    async def _place_after(self, leaving: HostProcess, slot: Slot, incarnation: int) -> None:
+        await leaving.exited.wait()
+        if slot.life.incarnation == incarnation and slot.state is State.STARTING:
+            self.place(slot)
+
+    def _spawn(self, key: str, isolation: m.Isolation, slot: Slot) -> HostProcess:
+        title = slot.name if isolation == "process" else key.removeprefix("affinity:")
+        order = m.HostOrder(
+            host=key,
+            title=title,
+            url=f"ws://127.0.0.1:{self._platform.door.port}/",
+            isolation=isolation,
+            qt_platform=self._order.qt_platform,
+            chromium_flags=self._order.chromium_flags,
+            js_heap=self._order.js_heap,
+            shared_renderer=isolation == "shared-renderer",
+            windowless=isolation == "process" and not slot.has_page,
+            theme=self._order.theme,
+        )
+        return HostProcess(key, order, self._platform.from_host, self._gone, self._noticed)
+
+    def _profile(self, slot: Slot, host: HostProcess) -> Path:
+        """The folder of an app's cookies and storage: the session's own, or one that outlives it.
+
+        Pages can share a renderer only if they share their profile, which then lasts for the session.
+        """
+        if host.order.shared_renderer:
+            return self._session / "profiles" / host.key.replace(":", "-")
+        if slot.manifest.storage == "persistent":
+            in_use = any(
+                other is not slot and other.manifest.app_id == slot.manifest.app_id and other.live
+                for other in self._platform.slots.values()
+            )
+            if not in_use:
+                return user_data_path("labplatform") / "profiles" / slot.manifest.app_id
+            self._platform.log.remark(
+                "another instance holds this app's persistent storage; this one gets storage for the session",
+                place=slot.name,
+                level="warning",
+            )
+        return self._session / "profiles" / slot.name
+
+    def share_names(self, host: HostProcess) -> None:
+        """Tell each tenant of a host who the others are."""
+        tenants = self.tenants(host)
+        for slot in tenants:
+            slot.shared_with = tuple(other.name for other in tenants if other is not slot)
+            self._platform.touch(slot)
+
+    def _to_service(self, host: HostProcess, slot: Slot) -> Callable[[bytes], None]:
+        def send(data: bytes) -> None:
+            host.send(m.ToService(place=slot.name, message=msgspec.Raw(data)))
+
+        return send
+
+    # --- ending something by force
+
+    def end(self, slot: Slot, ending: endings.Ending) -> None:
+        """Kill what an app runs in, as gently towards its neighbours as can be; its end then carries this reason."""
+        host = slot.host
+        if host is None:
+            self._platform.ended(slot, ending)
+            return
+        slot.doom = ending
+        others = [other for other in self.tenants(host) if other is not slot and other.live]
+        if not others:
+            self.kill(host)
+            return
+        if slot.gui_pulse.missed >= self._order.heartbeat.silent_after:
+            # Its GUI thread is stuck, and it is everybody's: the host must go, and takes all with it.
+            for other in others:
+                other.doom = endings.Ending(ending.reason, f"the process it shares with {slot.name} hung")
+            self.kill(host)
+        elif ending.reason == "unresponsive" and slot.renderer:
+            # Qt reports the renderer's death for every page in it; each then starts again in its own window.
+            for other in others:
+                if other.renderer == slot.renderer:
+                    other.doom = endings.Ending("unresponsive", f"the renderer it shares with {slot.name} hung")
+            self._kill_pid(slot.renderer)
+        else:
+            self.close_in_shared(slot, host)
+
+    def close_in_shared(self, slot: Slot, host: HostProcess) -> None:
+        """Close one app's window in a host that others go on using; its end is now, whatever the window does."""
+        host.send(m.CloseInstance(place=slot.name))
+        slot.window_open = False
+        slot.host = None
+        slot.shared_with = ()
+        self.share_names(host)
+        self._platform.ended(slot, endings.Ending("clean-exit", "its window was closed"))
+
+    def kill(self, host: HostProcess) -> None:
+        """End a host and all that is in it."""
+        self.retire(host)
+        host.kill()
+
+    def retire(self, host: HostProcess) -> None:
+        """No new app goes into a host that is on its way out."""
+        if self.alive.get(host.key) is host:
+            del self.alive[host.key]
+            self.dying.add(host)
+
+    @staticmethod
+    def _kill_pid(pid: int) -> None:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except OSError:
+            pass
+
+    def _noticed(self, host: HostProcess) -> None:
+        """The process has ended; its last words may still come."""
+        self.retire(host)
+
+    def _gone(self, host: HostProcess, returncode: int) -> None:
+        self.dying.discard(host)
+        if stack := endings.python_stack(host.stderr_tail):
+            self._platform.log.remark(stack, kind="traceback", place=host.order.title, level="error")
+        tenants = self.tenants(host)
+        live = [slot for slot in tenants if slot.live]
+        for slot in tenants:
+            slot.window_open = False
+            slot.host = None
+            if not slot.live:
+                continue
+            ending = endings.host_ending(returncode, slot.closed_by, host.stderr_tail)
+            if slot.state is State.STARTING and returncode != 0 and slot.doom is None:
+                cause = endings.cause(host.stderr_tail)
+                if cause and cause not in ending.detail:
+                    ending = endings.Ending(ending.reason, f"{ending.detail}: {cause}")
+            if len(live) > 1:
+                names = ", ".join(other.name for other in live if other is not slot)
+                ending = endings.Ending(ending.reason, f"{ending.detail}; the process was shared with {names}")
+            self._platform.ended(slot, ending)

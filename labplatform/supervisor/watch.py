@@ -1,0 +1,129 @@
+"""What the supervisor does at regular intervals: ping, sample, reap. Supervisor.
+
+The pings are sent and judged here and counted in `health`; memory and CPU are read in `metrics`, on its own thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from typing import Any
+
+from .. import messages as m
+from . import health, lifecycle
+from .hosts import Hosts
+from .lifecycle import State
+from .metrics import Sample, Sampler, Trees
+from .slot import Slot
+from .spawn import HostProcess, Reaper
+
+SWEEP_EVERY = 0.5
+"""Seconds between two looks for orphans to reap."""
+
+
+class Watch:
+    """The regular work of one platform. `myself`: the supervisor's own row of the last sample."""
+
+    def __init__(self, platform: Any, hosts: Hosts) -> None:
+        self.myself: m.ProcessInfo | None = None
+        self._platform = platform
+        self._hosts = hosts
+        self._order: m.SupervisorOrder = platform.order
+        self._loop = asyncio.get_running_loop()
+        self._sequence = 0
+        self._reaper = Reaper()
+        self._sampler = Sampler(self._order.sampling, self._roots, self._sampled)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin."""
+        self._take_sample(self._sampler.read({os.getpid(): frozenset()}), time.time())
+        self._sampler.start()
+        self._tasks = [
+            self._loop.create_task(self._beat(), name="heartbeat"),
+            self._loop.create_task(self._sweep(), name="reaper"),
+        ]
+
+    def stop(self) -> None:
+        """Leave off."""
+        for task in self._tasks:
+            task.cancel()
+        self._sampler.stop()
+
+    async def _beat(self) -> None:
+        beat = self._order.heartbeat
+        while True:
+            await asyncio.sleep(beat.interval)
+            self._sequence += 1
+            now = self._loop.time()
+            for host in list(self._hosts.alive.values()):
+                through_host = []
+                for slot in self._hosts.tenants(host):
+                    if slot.state not in (State.RUNNING, State.UNRESPONSIVE):
+                        continue
+                    slot.gui_pulse.sent(self._sequence, now)
+                    if slot.has_page and slot.dialog is None:
+                        slot.page_pulse.sent(self._sequence, now)
+                        if slot.page:
+                            slot.page.send(m.Ping(seq=self._sequence))
+                        else:
+                            through_host.append(slot.name)
+                    self.judge(slot)
+                host.send(m.HostPing(seq=self._sequence, pages=tuple(through_host)))
+
+    def judge(self, slot: Slot) -> None:
+        """Say what the pings of an app amount to: silent, answering again, or silent for too long."""
+        if slot.state not in (State.RUNNING, State.UNRESPONSIVE):
+            return
+        found = health.verdict(self._order.heartbeat, slot.gui_pulse, slot.page_pulse if slot.has_page else None)
+        at, incarnation = time.time(), slot.life.incarnation
+        if found is None:
+            if slot.state is State.UNRESPONSIVE:
+                self._platform.feed(slot, lifecycle.Answered(at=at, incarnation=incarnation))
+            return
+        what, missed, expired = found
+        self._platform.feed(slot, lifecycle.Silent(at=at, incarnation=incarnation, what=what, missed=missed))
+        if expired and slot.doom is None:
+            self._platform.feed(slot, lifecycle.HangExpired(at=at, incarnation=incarnation, what=what, missed=missed))
+
+    def host_answered(self, host: HostProcess, seq: int) -> None:
+        """A host's GUI thread answered a ping."""
+        now = self._loop.time()
+        for slot in self._hosts.tenants(host):
+            slot.gui_pulse.answered(seq, now)
+            self.judge(slot)
+
+    def page_answered(self, slot: Slot, seq: int) -> None:
+        """A page answered a ping, over its own connection or through its host."""
+        slot.page_pulse.answered(seq, self._loop.time())
+        self.judge(slot)
+
+    def _roots(self) -> Trees:
+        trees: Trees = {os.getpid(): frozenset()}
+        for host in list(self._hosts.alive.values()):
+            trees[host.pid] = frozenset(
+                slot.renderer for slot in list(self._platform.slots.values()) if slot.host is host and slot.renderer
+            )
+        return trees
+
+    def _sampled(self, sample: Sample, at: float) -> None:
+        self._loop.call_soon_threadsafe(self._take_sample, sample, at)
+
+    def _take_sample(self, sample: Sample, at: float) -> None:
+        own = sample.get(os.getpid())
+        if own:
+            self.myself = own[0]
+        for host in self._hosts.alive.values():
+            rows = sample.get(host.pid)
+            if rows is None:
+                continue
+            host.remember({row.pid for row in rows})
+            for slot in self._hosts.tenants(host):
+                slot.processes, slot.sampled_at = rows, at
+                self._platform.touch(slot)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_EVERY)
+            self._reaper.sweep({host.pid for host in [*self._hosts.alive.values(), *self._hosts.dying]})
