@@ -194,6 +194,31 @@ def test_ci_gives_up_at_its_deadline(project, tmp_path):
     assert "started" in ended.stdout and "not finished after 1 s" in ended.stdout
 
 
+def test_ci_stopped_from_outside_ends_the_tests(project, tmp_path):
+    script = ci_that_tests(tmp_path, project, "setsid sleep 300 & sleep 300 & echo started; wait")
+    ci = subprocess.Popen([script], stdout=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL)
+    try:
+        assert ci.stdout.readline() == "started\n"
+        deadline = time.monotonic() + 10
+        while True:  # "started" may be said a moment before both have become what they are
+            children = psutil.Process(ci.pid).children(recursive=True)
+            if [child.name() for child in children].count("sleep") == 2:
+                break
+            assert time.monotonic() < deadline
+    finally:
+        ci.terminate()
+        try:
+            status = ci.wait(20)
+        finally:
+            ci.kill()
+            ci.wait()
+    with ci.stdout:
+        assert "stopped from outside" in ci.stdout.read()
+    assert status == 143
+    _, alive = psutil.wait_procs(children, timeout=5)
+    assert not alive
+
+
 @pytest.mark.long
 @pytest.mark.timeout(3000)
 @pytest.mark.skipif(os.getuid() != 0, reason="debootstrap and chroot need root")
