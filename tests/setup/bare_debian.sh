@@ -143,7 +143,6 @@ with opener.open(f"{base}/api/contents/{lesson}?content=0&token={token}", timeou
         sys.exit(f"{lesson} is not writable")
 print(f"JupyterLab opened on {lesson} after {time.monotonic() - began:.0f} s")
 lab.send_signal(signal.SIGINT)
-lab.send_signal(signal.SIGINT)
 try:
     lab.wait(30)
 except subprocess.TimeoutExpired:
