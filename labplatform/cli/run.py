@@ -1,0 +1,226 @@
+"""`labplatform run`: a platform in the foreground, followed line by line until it ends. CLI process.
+
+This process is the platform's controller, so whatever ends it ends the platform.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import queue
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from .. import messages as m
+from ..errors import LabError, LaunchError, UnknownApp
+from ..kernel.platform import Platform
+from ..manifest import Manifest, load_manifests, manifest_for_url
+from ..resources import manifests_folder
+from . import OK, PROBLEM, Terminated, complain, words
+
+_OVER = ("stopped", "failed")
+
+
+def main(options: argparse.Namespace) -> int:
+    signal.signal(signal.SIGTERM, _terminated)
+    wanted, places = choose(options.apps)
+    platform = Platform(
+        *places,
+        isolation=options.isolation,
+        display=options.display,
+        theme=options.theme,
+        quiet=options.json,
+    )
+    return Foreground(platform, wanted, options).follow()
+
+
+def _terminated(*_: object) -> None:
+    raise Terminated
+
+
+def choose(names: list[str]) -> tuple[list[Manifest], list[str]]:
+    """The apps that are meant, in order, and the folders and files a platform with them has to know.
+
+    A bare name is a sample app before it is a file. Raises `UnknownApp`, `ManifestError`.
+    """
+    samples = load_manifests(manifests_folder())
+    paths: list[str] = []
+    for name in names:
+        if name.startswith(("http://", "https://")) or name in samples:
+            continue
+        if "/" not in name and not name.endswith(".json") and not Path(name).exists():
+            raise UnknownApp(
+                f"no sample app is called {name!r}, and there is no such file or folder; "
+                f"sample apps: {', '.join(sorted(samples))}",
+                app=name,
+            )
+        paths.append(name)
+    own = load_manifests(*paths) if paths else {}
+    wanted: list[Manifest] = []
+    for name in names:
+        if name.startswith(("http://", "https://")):
+            wanted.append(manifest_for_url(name))
+        elif name in samples:
+            wanted.append(samples[name])
+        else:
+            wanted += load_manifests(name).values()
+    # What one requires is found among one's own apps first, then among the samples.
+    needed = [str(sample.folder) for app_id, sample in samples.items() if app_id not in own]
+    return wanted, [*paths, *needed]
+
+
+class Foreground:
+    """A platform and what is printed about it. Everything is printed from the main thread."""
+
+    def __init__(self, platform: Platform, wanted: list[Manifest], options: argparse.Namespace) -> None:
+        self._platform = platform
+        self._wanted = wanted
+        self._options = options
+        self._news: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._seen = 0
+        self._outstanding = len(wanted)
+        self._apps: dict[str, Manifest] = {}
+        self._states: dict[str, str] = {}
+        self._fresh: set[str] = set()
+        self._failed = False
+
+    def follow(self) -> int:
+        """Start, print until it is over, stop. Returns the exit code."""
+        try:
+            with self._platform:
+                self._launch()
+                self._loop()
+        except KeyboardInterrupt:
+            self._say("stopped", text="interrupted: everything was stopped")
+            raise
+        self._say("stopped", text="everything was stopped")
+        failed = self._failed or any(self._states.get(name) == "failed" for name in self._apps)
+        return PROBLEM if failed else OK
+
+    def _launch(self) -> None:
+        platform = self._platform
+        count = words.several(len(self._wanted), "app")
+        status = platform.describe()
+        self._say(
+            "started",
+            f"platform {platform.supervisor_pid}: starting {count} (isolation {platform.isolation}) …",
+            platform=platform.supervisor_pid,
+            isolation=platform.isolation,
+            display=status.display,
+        )
+        platform.observe(lambda _: self._news.put("events"), "events")
+        platform.observe(lambda change: self._news.put(change.new), "state")
+        for manifest in self._wanted:
+            threading.Thread(target=self._launch_one, args=(manifest,), daemon=True).start()
+
+    def _launch_one(self, manifest: Manifest) -> None:
+        try:
+            self._news.put((manifest, self._platform.launch(manifest, timeout=self._options.timeout).name))
+        except LabError as error:
+            self._news.put((manifest, error))
+
+    def _loop(self) -> None:
+        deadline = None
+        while not self._over():
+            if deadline is None and self._options.duration is not None and not self._outstanding:
+                deadline = time.monotonic() + self._options.duration
+            try:
+                left = None if deadline is None else max(0.0, deadline - time.monotonic())
+                news = self._news.get(timeout=left)
+            except queue.Empty:
+                return
+            match news:
+                case (manifest, LabError() as error):
+                    self._outstanding -= 1
+                    self._not_launched(manifest, error)
+                case (manifest, str(name)):
+                    self._outstanding -= 1
+                    self._apps[name] = manifest
+                case "lost":
+                    self._entries()
+                    if not self._over():
+                        raise LaunchError(f"platform {self._platform.supervisor_pid} was ended from outside")
+                    return
+            self._entries()
+
+    def _over(self) -> bool:
+        """Whether nothing is left to follow: every app with a window has ended (without one: every app)."""
+        if self._outstanding:
+            return False
+        shown = [name for name, manifest in self._apps.items() if manifest.page_url] or list(self._apps)
+        return all(self._states.get(name) in _OVER for name in shown)
+
+    # --- what is printed
+
+    def _entries(self) -> None:
+        """Print what is new in the platform's log."""
+        for entry in self._platform.events:
+            if entry.seq > self._seen:
+                self._seen = entry.seq
+                self._entry(entry)
+
+    def _entry(self, entry: m.Entry) -> None:
+        if entry.place is None or entry.state is None:
+            if entry.level != "info":
+                name = f"{entry.place}: " if entry.place else ""
+                self._say("remark", at=entry.time, text=f"{name}{entry.text}", app=entry.place, level=entry.level)
+            return
+        if entry.state == entry.was:
+            return
+        first = entry.place not in self._states
+        self._states[entry.place] = entry.state
+        if first and entry.state == "starting":
+            self._fresh.add(entry.place)
+            return
+        pid = self._pid_of(entry.place) if entry.state == "running" else None
+        # What everybody expects of a start needs no arrow; a failed one is told when its launch returns.
+        fresh = entry.place in self._fresh
+        self._fresh.discard(entry.place)
+        if fresh and entry.state == "failed" and self._is_wanted(entry.place) and not self._options.json:
+            return
+        change = "running" if fresh and entry.state == "running" else f"{entry.was} {words.arrow()} {entry.state}"
+        reason = f"  {entry.text}" if entry.text else ""
+        self._say(
+            "state",
+            f"{entry.place:<{self._width}}  {change:<24}{f'  pid {pid}' if pid else ''}{reason}",
+            at=entry.time,
+            app=entry.place,
+            pid=pid,
+            was=entry.was,
+            state=entry.state,
+            text=entry.text,
+        )
+
+    def _is_wanted(self, place: str) -> bool:
+        """Whether somebody asked for it, and it is not there only because another app requires it."""
+        return any(place == one.app_id or place.startswith(f"{one.app_id}-") for one in self._wanted)
+
+    @property
+    def _width(self) -> int:
+        return max(len(name) for name in [*self._states, *(manifest.app_id for manifest in self._wanted)])
+
+    def _pid_of(self, place: str) -> int | None:
+        # Asked, for the log may be ahead of the statuses that come along with it.
+        try:
+            return next((app.pid for app in self._platform.describe().apps if app.place == place), None)
+        except LabError:
+            return None
+
+    def _not_launched(self, manifest: Manifest, error: LabError) -> None:
+        self._failed = True
+        if self._options.json:
+            self._say("failed", app=manifest.app_id, text=error.message)
+        complain(error.message)
+
+    def _say(self, event: str, line: str = "", /, at: float | None = None, **fields: Any) -> None:
+        """One line: for people `line`, or the text where there is none; with --json all fields."""
+        at = time.time() if at is None else at
+        if self._options.json:
+            print(json.dumps({"time": at, "event": event, **fields}), flush=True)
+        else:
+            clock = time.strftime("%H:%M:%S", time.localtime(at))
+            print(f"{clock}  {words.printable(line or fields['text'])}", file=sys.stdout, flush=True)
