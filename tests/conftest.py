@@ -1,4 +1,4 @@
-"""Fixtures of every test that starts a platform: folders of its own, platforms that end with the test, a clean ground."""
+"""Fixtures of every test that starts a platform: folders of its own, an end with the test, a ground left clean."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import asyncio
 import json
 import logging
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -119,6 +120,8 @@ async def serve(order: m.SupervisorOrder) -> None:
         await supervisor.door.close()
     finally:
         path.unlink(missing_ok=True)
+        # The guardian would do it, but this may be the end because the guardian is gone.
+        shutil.rmtree(path.with_suffix(""), ignore_errors=True)
 
 
 def main() -> int:

@@ -42,6 +42,7 @@ class Supervisor:
         self.order = order
         self.manifests: dict[str, Manifest] = dict(order.manifests)
         self.slots: dict[str, Slot] = {}
+        self.former: dict[str, int] = {}
         self.router = Router()
         self.log = Log(self._new_entry)
         self.controllers = ControllerSpeaker(self)
@@ -92,6 +93,8 @@ class Supervisor:
         self.touch(slot)
         for action in actions:
             self._carry_out(slot, action)
+        if slot.life.state in (State.STOPPED, State.FAILED) and slot.host:
+            self.hosts.leave(slot, slot.host)
         for watcher in slot.watchers:
             if not watcher.done():
                 watcher.set_result(None)
@@ -107,6 +110,8 @@ class Supervisor:
                 else:
                     self.ended(slot, endings.Ending("clean-exit", "it was asked to stop before it had a process"))
             case lifecycle.End(reason, detail):
+                if reason == "launch-failed":
+                    detail = f"{detail}; {slot.awaited}"
                 self.hosts.end(slot, endings.Ending(reason, detail))
             case lifecycle.Arm(timer, seconds):
                 self.arm(slot, timer, seconds)
@@ -203,7 +208,7 @@ class Supervisor:
                 self.watch.page_answered(slot, seq)
             case m.DialogChanged(text=text):
                 slot.dialog = text or None
-                slot.page_pulse.excuse()
+                self.watch.excuse(slot)
                 self.log.remark(f"dialog: {text}" if text else "dialog closed", kind="dialog", place=slot.name)
                 self.touch(slot)
             case m.Console(level=level, text=text, source=source):
@@ -233,7 +238,7 @@ class Supervisor:
         slot.closed_by = by
         slot.window_open = False
         host = slot.host
-        if host and any(other is not slot and other.live for other in self.hosts.tenants(host)):
+        if host and self.hosts.tenants(host) != [slot]:
             # The host lives on for the others; this app's end is the closing of its window.
             slot.host = None
             slot.shared_with = ()
@@ -256,13 +261,13 @@ class Supervisor:
 
     def _service_failed(self, slot: Slot, text: str, last: str) -> None:
         self.log.remark(f"its Python side raised:\n{text}", kind="traceback", place=slot.name, level="error")
-        if slot.has_page:
+        if slot.has_page and slot.state is not State.STARTING:
             return
         host = slot.host
         slot.doom = endings.Ending(
             "launch-failed" if slot.state is State.STARTING else "abnormal-exit", f"its Python side raised: {last}"
         )
-        if host and not any(other is not slot and other.live for other in self.hosts.tenants(host)):
+        if host and self.hosts.tenants(host) == [slot]:
             self.hosts.kill(host)
         elif host:
             self.hosts.close_in_shared(slot, host)
@@ -304,6 +309,8 @@ class Supervisor:
         for handle in slot.timers.values():
             handle.cancel()
         self.slots.pop(slot.name, None)
+        # What it ran in may still have a word to say, which must not be taken for that of the next in its place.
+        self.former[slot.name] = slot.life.incarnation
         self.log.removed(slot.name)
         self._gone.append(slot.name)
         self._flush_soon()

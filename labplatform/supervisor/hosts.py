@@ -189,6 +189,17 @@ class Hosts:
         self.share_names(host)
         self._platform.ended(slot, endings.Ending("clean-exit", "its window was closed"))
 
+    def leave(self, slot: Slot, host: HostProcess) -> None:
+        """Its page is gone for good, but in a host that lives on its window is open still: close it, or the host."""
+        slot.window_open = False
+        slot.host = None
+        slot.shared_with = ()
+        self.share_names(host)
+        if self.tenants(host):
+            host.send(m.CloseInstance(place=slot.name))
+        else:
+            self.kill(host)
+
     def kill(self, host: HostProcess) -> None:
         """End a host and all that is in it."""
         self.retire(host)

@@ -19,7 +19,7 @@ KEPT = 10_000
 """Entries kept; older ones are forgotten."""
 
 REMOVED = "removed"
-"""The kind of the remark after which a place is forgotten."""
+"""The kind of the remark after which a place is new again, but for the count of its incarnations."""
 
 _read_event = msgspec.json.Decoder(lifecycle.Event).decode
 
@@ -90,8 +90,8 @@ def replay(entries: Iterable[Entry]) -> dict[str, lifecycle.Life]:
     for entry in entries:
         if entry.place is None:
             continue
-        if entry.kind == REMOVED:
-            lives.pop(entry.place, None)
+        if entry.kind == REMOVED and entry.place in lives:
+            lives[entry.place] = lifecycle.Life(incarnation=lives[entry.place].incarnation)
         if not entry.event:
             continue
         before = lives.get(entry.place, lifecycle.Life())

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from .. import machine
 from .. import messages as m
 from ..errors import AppGone, BadRequest, LabError, LabTimeout, LaunchError, NotRunning, PlatformStopped, UnknownApp
 from ..errors import from_wire as error_from_wire
@@ -157,10 +158,27 @@ class ControllerSpeaker:
         if slot.ready_at is None or not settled:
             supervisor.remove(slot)
             message = f"{slot.name} did not launch: {slot.life.detail or f'it is {slot.state}'}"
+            if lacking := await self._lacking_libraries(slot.life.detail):
+                message = f"{message}. {lacking}"
             raise LaunchError(
                 message, app=slot.name, reason=slot.life.reason, stderr=_stderr_of(slot), console=list(slot.console)
             )
         return slot.status()
+
+    async def _lacking_libraries(self, detail: str) -> str:
+        """What to install, if an app did not launch for want of the system's libraries; else empty."""
+        if not any(words in detail for words in ("shared object file", "Qt platform plugin", "connect to display")):
+            return ""
+        try:
+            # Some tenth of a second, in which others want to be served.
+            plugin = self._supervisor.order.qt_platform or "xcb"
+            libraries = await asyncio.to_thread(machine.missing_libraries, plugin)
+        except LabError:
+            return ""
+        packages = machine.package_names(libraries)
+        if not packages:
+            return ""
+        return f"This machine lacks {', '.join(sorted(libraries))}; run: {machine.install_line(packages)}"
 
     def _new_slot(self, manifest: Manifest) -> Slot:
         slots = self._supervisor.slots
@@ -173,6 +191,8 @@ class ControllerSpeaker:
         if name in slots:
             # The log goes on as one story: incarnations keep counting.
             slot.life = slots[name].life
+        else:
+            slot.life = lifecycle.Life(incarnation=self._supervisor.former.pop(name, 0))
         slots[name] = slot
         return slot
 

@@ -161,6 +161,7 @@ class Door:
             async for data in connection:
                 if not isinstance(data, str):
                     peer.cut("messages are JSON text, not binary", CLOSE_PROTOCOL)
+                    await writer
                     break
                 speaker.said(peer, data)
         except ConnectionClosed:

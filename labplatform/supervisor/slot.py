@@ -70,6 +70,17 @@ class Slot:
         """Whether it shows a page at all; a service does not."""
         return self.manifest.page_url is not None
 
+    @property
+    def awaited(self) -> str:
+        """What an app that starts is still waited for, in words."""
+        if self.host is None:
+            return "its former process had not ended"
+        if self.dialog:
+            return f"a dialog is open ({self.dialog})"
+        if not self.has_page:
+            return f"its Python side, {self.manifest.python}, was still being imported"
+        return f"it was still loading {self.manifest.page_url}"
+
     def status(self) -> m.AppStatus:
         """What controllers see of it."""
         return m.AppStatus(

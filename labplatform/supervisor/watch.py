@@ -59,11 +59,14 @@ class Watch:
             now = self._loop.time()
             for host in list(self._hosts.alive.values()):
                 through_host = []
-                for slot in self._hosts.tenants(host):
+                tenants = self._hosts.tenants(host)
+                # A dialog holds up its renderer, and with it every page in there.
+                asking = {slot.renderer for slot in tenants if slot.dialog}
+                for slot in tenants:
                     if slot.state not in (State.RUNNING, State.UNRESPONSIVE):
                         continue
                     slot.gui_pulse.sent(self._sequence, now)
-                    if slot.has_page and slot.dialog is None:
+                    if slot.has_page and slot.dialog is None and slot.renderer not in asking:
                         slot.page_pulse.sent(self._sequence, now)
                         if slot.page:
                             slot.page.send(m.Ping(seq=self._sequence))
@@ -86,6 +89,13 @@ class Watch:
         self._platform.feed(slot, lifecycle.Silent(at=at, incarnation=incarnation, what=what, missed=missed))
         if expired and slot.doom is None:
             self._platform.feed(slot, lifecycle.HangExpired(at=at, incarnation=incarnation, what=what, missed=missed))
+
+    def excuse(self, slot: Slot) -> None:
+        """A dialog of this app opened or closed: its page, and whoever shares its renderer, may be silent just now."""
+        slot.page_pulse.excuse()
+        for other in self._hosts.tenants(slot.host) if slot.host else ():
+            if other.renderer == slot.renderer:
+                other.page_pulse.excuse()
 
     def host_answered(self, host: HostProcess, seq: int) -> None:
         """A host's GUI thread answered a ping."""

@@ -44,7 +44,10 @@ def test_every_exit_code_has_a_reason():
         assert ending.detail
 
 
-OOM = "<--- Last few GCs --->\nFATAL ERROR: Ineffective mark-compacts near heap limit Allocation failed - JavaScript heap out of memory"
+OOM = (
+    "<--- Last few GCs --->\n"
+    "FATAL ERROR: Ineffective mark-compacts near heap limit Allocation failed - JavaScript heap out of memory"
+)
 
 
 @pytest.mark.parametrize(

@@ -72,11 +72,11 @@ def test_replay_finds_a_missing_entry(log):
 
 
 def test_a_place_that_never_came_up_is_forgotten(log):
-    """Its next app starts counting from one again, in the supervisor as in the replay."""
+    """But for the count of its incarnations, in the supervisor as in the replay."""
     log, told = log
     _tell(log, LAUNCHED, lc.Ended(at=2, incarnation=1, reason="launch-failed", detail="no such page"))
     log.removed("app")
-    life = _tell(log, LAUNCHED, READY)
+    life = _tell(log, LAUNCHED, lc.Ready(at=3, incarnation=2), life=lc.Life(incarnation=1))
     assert logs.replay(told) == {"app": life}
 
 

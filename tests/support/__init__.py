@@ -1,1 +1,1 @@
-"""What tests that start real processes share: proofs that none is left, apps to break, a bare WebSocket, a web server."""
+"""What tests that start real processes share: proof that none is left, apps to break, a rude client, a web server."""

@@ -11,8 +11,8 @@ from labplatform import Heartbeat
 APPS = Path(__file__).resolve().parents[1] / "apps"
 """Manifests that tests launch; each says in its page or function what it is for."""
 
-QUICK = Heartbeat(interval=0.2, silent_after=4, ended_after=8)
-"""Notices a hang within two seconds, and leaves a machine that runs other things too 0.8 s to answer."""
+QUICK = Heartbeat(interval=0.2, silent_after=7, ended_after=12)
+"""Ends a hang after some two and a half seconds, and leaves a machine that is busy with other things time to answer."""
 
 PAGE = "<!doctype html><meta charset=utf-8><title>page</title><h1>page</h1>"
 PLACEMENTS = ("process", "shared-process", "shared-renderer")

@@ -265,7 +265,9 @@ class QtWindow:
             for popup in self.popups:
                 popup.close()
             self.host.closed(self.place, "user")
-        self.gui.windows.pop(self.place, None)
+        # This comes late, and the place may have a new window by now.
+        if self.gui.windows.get(self.place) is self:
+            del self.gui.windows[self.place]
 
     def _close_dialogs(self) -> None:
         """A dialog's own event loop would keep the window from closing."""

@@ -1,0 +1,184 @@
+"""Every way to break an app, in every placement: what it is called, who else it takes along, and that all come back."""
+
+from __future__ import annotations
+
+import pytest
+from support.apps import AT_ONCE, NO_RESTART, PLACEMENTS, make_app
+from support.processes import runs, until
+
+from labplatform.errors import BadRequest, NotRunning
+
+REASONS = {
+    "abort": "crashed",
+    "segfault": "crashed",
+    "kill": "killed",
+    "exit": "abnormal-exit",
+    "renderer": "crashed",
+    "oom": "oom",
+    "hang": "unresponsive",
+}
+IN_THE_PAGE = ("renderer", "oom", "hang")
+"""Faults that strike a renderer; the others end the host process."""
+
+MATRIX = [(isolation, how) for isolation in PLACEMENTS for how in REASONS]
+
+
+def _reaches_neighbour(isolation: str, how: str) -> bool:
+    return isolation == "shared-renderer" or (isolation == "shared-process" and how not in IN_THE_PAGE)
+
+
+@pytest.mark.parametrize(("isolation", "how"), MATRIX, ids=[f"{isolation}-{how}" for isolation, how in MATRIX])
+def test_a_fault_ends_what_it_names_and_no_more(platform, isolation, how):
+    with platform(isolation=isolation, js_heap="64MiB") as lab:
+        app, other = lab.launch("hello"), lab.launch("neighbour")
+        assert (app.pid == other.pid) is (isolation != "process")
+        host, other_host = app.pid, other.pid
+        first, other_first = app.instance_id, other.instance_id
+
+        app.crash(how)
+
+        if _reaches_neighbour(isolation, how):
+            until(lambda: other.incarnation == 2, 30, "the neighbour's end")
+            other.wait_for("running", 30)
+            assert other.reason == REASONS[how]
+            assert other.instance_id != other_first
+        else:
+            assert other.evaluate_js("1 + 1", timeout=10) == 2
+        app.wait_for("running", 30)
+        assert app.incarnation == 2
+        assert app.restarts == 1
+        assert app.instance_id != first
+        assert app.evaluate_js("2 + 2", timeout=10) == 4
+        assert app.reason == REASONS[how], app.detail
+        ended = [entry for entry in app.history if entry.kind == "ended"]
+        assert [entry.state for entry in ended] == ["crashed"]
+        assert ended[0].text.startswith(REASONS[how])
+        if not _reaches_neighbour(isolation, how):
+            assert (other.incarnation, other.pid, other.instance_id) == (1, other_host, other_first)
+            assert other.evaluate_js("3 + 3", timeout=10) == 6
+        # A shared host outlives what happens to a page in it; in all other cases the process is a new one.
+        same_host = isolation != "process" and how in IN_THE_PAGE
+        assert (app.pid == host) is same_host
+        assert runs(host) is same_host
+        assert (app.pid == other.pid) is (isolation != "process")
+
+
+@pytest.mark.parametrize("how", ["abort", "kill", "segfault", "exit", "renderer", "hang"])
+def test_a_service_without_a_window_breaks_and_comes_back(platform, how):
+    with platform() as lab:
+        service = lab.launch("steward")
+        service.crash(how)
+        service.wait_for("running", 30)
+        assert service.incarnation == 2
+        assert service.reason == {**REASONS, "renderer": "crashed"}[how], service.detail
+
+
+def test_a_service_has_no_heap_to_exhaust(platform):
+    with platform() as lab:
+        service = lab.launch("steward")
+        with pytest.raises(BadRequest, match="steward has no page"):
+            service.crash("oom")
+        assert (service.state, service.incarnation) == ("running", 1)
+
+
+def _crash_often(platform, times: int) -> None:
+    """Renderer crashes in one shared host, one after the other, which must not become the host's own end."""
+    with platform(isolation="shared-process") as lab:
+        app, other = lab.launch("hello"), lab.launch("neighbour")
+        host = app.pid
+        for round_ in range(times):
+            app.crash("renderer")
+            until(lambda count=round_ + 2: app.incarnation == count, 20, f"the end of incarnation {round_ + 1}")
+            app.wait_for("running", 30)
+            assert app.pid == host, app.detail
+        assert (other.pid, other.incarnation) == (host, 1)
+        assert other.evaluate_js("1 + 1", timeout=10) == 2
+        assert app.evaluate_js("lab.incarnation", timeout=10) == times + 1
+
+
+def test_a_shared_host_survives_many_renderer_crashes(platform):
+    _crash_often(platform, 12)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_a_shared_host_survives_sixty_renderer_crashes(platform):
+    _crash_often(platform, 60)
+
+
+@pytest.mark.parametrize("times", [6, pytest.param(40, marks=[pytest.mark.long, pytest.mark.timeout(600)])])
+def test_a_shared_host_survives_windows_that_come_and_go(platform, times):
+    """pywebview's own process ends after some sixteen of them."""
+    with platform(isolation="shared-process") as lab:
+        other = lab.launch("neighbour")
+        for _ in range(times):
+            app = lab.launch("hello")
+            assert app.pid == other.pid
+            app.stop()
+        assert (other.state, other.incarnation) == ("running", 1)
+        assert other.evaluate_js("1 + 1", timeout=10) == 2
+
+
+def test_a_former_fault_does_not_name_the_next_one(platform):
+    """A host that lives on still has the out-of-memory words of one page among its last output."""
+    with platform(isolation="shared-process", js_heap="64MiB") as lab:
+        lab.launch("neighbour")
+        app = lab.launch("hello")
+        for number, how in enumerate(("oom", "renderer"), start=2):
+            app.crash(how)
+            until(lambda number=number: app.incarnation == number, 30, f"the end by {how}")
+            app.wait_for("running", 30)
+            assert app.reason == REASONS[how], app.detail
+
+
+def test_who_breaks_too_often_is_left_broken(platform, tmp_path):
+    home = make_app(tmp_path, "brittle", restart={"maxRestarts": 2, "withinSeconds": 60, "backoff": 0.01})
+    with platform(home) as lab:
+        app = lab.launch("brittle")
+        for _ in range(2):
+            count = app.incarnation
+            app.crash("kill")
+            until(lambda count=count: app.incarnation > count, 20, "the next incarnation")
+            app.wait_for("running", 30)
+        app.crash("kill")
+        app.wait_for("failed", 20)
+        assert app.pid is None
+        assert "3 bad ends within 60 s; 2 are allowed" in app.history[-1].text
+        with pytest.raises(NotRunning, match=r"brittle is failed .*restart\(\) starts it"):
+            app.wait_for("running", 5)
+        app.restart()
+        assert app.state == "running"
+
+
+@pytest.mark.parametrize("isolation", ["shared-process", "shared-renderer"])
+def test_a_failed_app_leaves_no_window_in_a_shared_host(platform, tmp_path, isolation):
+    make_app(tmp_path, "brittle", restart=NO_RESTART)
+    make_app(tmp_path, "sturdy", restart=AT_ONCE)
+    with platform(tmp_path, isolation=isolation) as lab:
+        sturdy, brittle = lab.launch("sturdy"), lab.launch("brittle")
+        host = sturdy.pid
+        brittle.crash("renderer")
+        brittle.wait_for("failed", 20)
+        sturdy.wait_for("running", 30)
+        assert brittle.shared_with == ()
+        assert "brittle" not in sturdy.shared_with
+        again = lab.launch("brittle")
+        assert again.evaluate_js("1 + 1", timeout=10) == 2
+        assert again.pid == sturdy.pid == host
+        again.stop()
+        sturdy.stop()
+        # Its last window is closed, so the host has nothing left to live for.
+        until(lambda: not runs(host), 15, "the shared host's end")
+
+
+def test_faults_of_one_app_while_another_works(platform):
+    """The lesson's sentence: one breaks again and again, the other does not care."""
+    with platform() as lab:
+        app, other = lab.launch("hello"), lab.launch("neighbour")
+        answers = 0
+        for number, how in enumerate(("kill", "renderer", "abort"), start=2):
+            app.crash(how)
+            while app.incarnation < number or app.state != "running":
+                answers += other.evaluate_js("1", timeout=10)
+        assert answers > 0
+        assert (other.incarnation, other.restarts, other.reason) == (1, 0, None)
