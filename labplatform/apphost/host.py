@@ -137,8 +137,6 @@ class Host:
         if order.manifest.python is not None:
             filled.service = Service(self, order)
             filled.service.start()
-            if filled.window is None:
-                self.send(m.InstanceLoaded(place=order.place, incarnation=order.incarnation))
 
     def _reload(self, order: m.ReloadInstance) -> None:
         filled = self.filled.get(order.place)

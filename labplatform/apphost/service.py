@@ -17,6 +17,9 @@ from .. import dacp
 from .. import messages as m
 from ..errors import PlatformStopped
 
+STEADY_AFTER = 0.1
+"""Seconds that a function without a page must have run for its app to be ready: one that raises at once is not."""
+
 
 class Lab:
     """What an app's Python function gets: who it is, channels to other apps, and the wish to stop.
@@ -42,6 +45,10 @@ class Service:
     def __init__(self, host: Any, order: m.OpenInstance) -> None:
         self._host = host
         self._order = order
+        self._alone = order.manifest.page_url is None
+        self._steady = threading.Timer(STEADY_AFTER, self._ready)
+        self._steady.daemon = True
+        self._told = threading.Lock()
         self._client = dacp.Client(self._send)
         self._incoming: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self.lab = Lab(order, self._client)
@@ -79,12 +86,22 @@ class Service:
                 text = f"a message handler raised:\n{traceback.format_exc()}"
                 self._host.send(m.Remark(place=self._order.place, text=text, level="error"))
 
+    def _ready(self) -> None:
+        """Say, once, that the function runs."""
+        self._steady.cancel()
+        if self._told.acquire(blocking=False):
+            self._host.send(m.InstanceLoaded(place=self._order.place, incarnation=self._order.incarnation))
+
     def _run(self) -> None:
         try:
-            load(self._order.manifest)(self.lab)
+            function = load(self._order.manifest)
+            if self._alone:
+                self._steady.start()
+            function(self.lab)
         except PlatformStopped:
             pass
         except BaseException:
+            self._steady.cancel()
             if not self.lab.stopping.is_set():
                 self._host.send(
                     m.ServiceFailed(
@@ -94,7 +111,8 @@ class Service:
                     )
                 )
             return
-        if not self.lab.stopping.is_set() and self._order.manifest.page_url is None:
+        if not self.lab.stopping.is_set() and self._alone:
+            self._ready()
             self._host.gui.call(self._host.closed, self._order.place, "service")
 
 

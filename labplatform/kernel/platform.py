@@ -192,7 +192,12 @@ class Platform(Observable):
 
     def _replace_former(self) -> None:
         for former in list(_present):
-            if former is not self and former.state == "running" and not former._alongside:
+            if former is self or former._alongside:
+                continue
+            if former.state == "lost":
+                # Its guardian and its threads are still this process's to let go of.
+                former.stop()
+            elif former.state == "running":
                 count = sum(app.state not in ("stopped", "failed") for app in former.apps)
                 if not self._quiet:
                     _say(f"labplatform: replacing the platform started before ({count} of its apps were up)")
