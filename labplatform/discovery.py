@@ -197,7 +197,7 @@ def running(folder: Path | None = None) -> list[Running]:
 
 
 def look(platforms: Iterable[Running], seconds: float = ANSWER_SECONDS) -> list[Seen]:
-    """Ask all of them at once; who has not answered after `seconds` has a problem. Those that just ended are left out."""
+    """Ask all at once; who has not answered after `seconds` has a problem. Those that ended just now are left out."""
     platforms = list(platforms)
     answers: list[Seen | None] = [None] * len(platforms)
 

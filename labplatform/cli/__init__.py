@@ -61,8 +61,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def complain(text: str) -> None:
-    """One line on standard error."""
-    print(f"labplatform: {' '.join(text.split())}", file=sys.stderr, flush=True)
+    """One line on standard error, whatever a page or file has put into it."""
+    from .words import printable
+
+    print(f"labplatform: {printable(' '.join(text.split()))}", file=sys.stderr, flush=True)
 
 
 def parse(words: list[str]) -> argparse.Namespace:
@@ -149,7 +151,11 @@ def _lab(commands) -> None:
     lab.add_argument("--no-browser", action="store_true", help="print the address instead of opening a browser")
     lab.add_argument("--port", type=int, metavar="N", help="JupyterLab's port (8888, or the next free one)")
     lab.add_argument("--ip", metavar="IP", help="the address JupyterLab listens on (localhost)")
-    lab.usage = "labplatform lab [-h] [--folder DIR] [--no-browser] [--port N] [--ip IP] [-- JUPYTER-ARGUMENT...]"
+    lab.usage = (
+        "labplatform lab [-h] [--folder DIR] [--no-browser] [--port N] [--ip IP]\n"
+        + " " * 23
+        + "[-- ARGUMENTS-FOR-JUPYTER...]"
+    )
 
 
 def _run(commands) -> None:

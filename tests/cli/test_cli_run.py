@@ -1,0 +1,116 @@
+"""`labplatform run`: apps in the foreground, what is told of them, and that nothing is left however it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+
+import pytest
+from support.apps import APPS, make_app
+from support.processes import runs, until
+
+from labplatform import machine, resources
+from labplatform.cli.run import choose
+
+
+def _connection_files() -> list:
+    return list(machine.runtime_folder().glob("platform-*"))
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_however_it_ends_nothing_is_left(talker, number, code):
+    run = talker("run", "--json", APPS / "hello", APPS / "neighbour")
+    started = run.told(event="started")
+    pids = [run.told(event="state", state="running")["pid"] for _ in range(2)]
+    assert _connection_files() and all(map(runs, pids))
+    assert run.end(number) == code
+    until(lambda: not any(map(runs, [*pids, started["platform"]])), 10, "the platform's end")
+    until(lambda: not _connection_files(), 10, "the connection file's end")
+    assert not any("Traceback" in line for line in run.said)
+
+
+def test_an_interrupt_while_apps_start_leaves_nothing(talker):
+    run = talker("run", APPS / "hello", APPS / "neighbour")
+    run.line(lambda line: "starting 2 apps" in line)
+    assert run.end(signal.SIGINT) == 130
+    assert not _connection_files()
+    assert not any("Traceback" in line for line in run.said)
+
+
+def test_it_follows_an_app_through_its_crash_to_its_end(talker, cli):
+    run = talker("run", APPS / "hello")
+    pid = int(run.line(lambda line: "hello  running" in line).split()[-1])
+    os.kill(pid, signal.SIGKILL)
+    assert "killed" in run.line(lambda line: "hello  running → crashed" in line)
+    again = int(run.line(lambda line: "starting → running" in line).split()[-1])
+    assert again != pid
+    assert cli("stop", "hello").returncode == 0
+    run.line(lambda line: "stopping → stopped" in line)
+    assert run.end() == 0  # its only window is closed
+
+
+def test_for_a_while(cli):
+    done = cli("run", "--json", "--for", "0.2", APPS / "hello")
+    assert done.returncode == 0
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [event["event"] for event in events][:1] == ["started"]
+    assert any(event["event"] == "state" and event["state"] == "running" and event["pid"] for event in events)
+    assert events[-1]["event"] == "stopped"
+
+
+def test_a_page_from_the_web(talker, web):
+    run = talker("run", web.page("/page.html", "<title>hi</title>hello"))
+    name = run.line(lambda line: "  running  " in line).split()[1]
+    assert name == "127-0-0-1-page-html"
+    assert run.end(signal.SIGINT) == 130
+
+
+def test_a_page_that_is_not_there_fails_with_its_cause(cli, web):
+    address = f"{web.address}/none.html"
+    done = cli("run", address)
+    assert done.returncode == 1
+    *_, last = done.stderr.splitlines()
+    assert last == f"labplatform: 127-0-0-1-none-html did not launch: {address} answered with HTTP status 404"
+
+
+def test_one_that_fails_does_not_hold_up_the_other(cli, web):
+    done = cli("run", "--json", "--for", "0.2", f"{web.address}/none.html", APPS / "hello")
+    assert done.returncode == 1
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [event["app"] for event in events if event["event"] == "failed"] == ["127-0-0-1-none-html"]
+    assert [event["app"] for event in events if event.get("state") == "running"] == ["hello"]
+
+
+def test_a_bad_manifest_is_one_line(cli, tmp_path):
+    file = make_app(tmp_path, "wide", startup_app={"defaultWidth": "wide"}) / "app.json"
+    done = cli("run", file)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"labplatform: {file}: at $.startup_app.defaultWidth: "
+        'expected a whole number from 100 to 10,000; found "wide"\n'
+    )
+
+
+def test_an_unknown_name_is_told_with_the_samples(cli):
+    done = cli("run", "ticker-lst")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1 and "'ticker-lst'" in done.stderr and "ticker-list" in done.stderr
+
+
+def test_what_a_name_means(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    samples = resources.manifests_folder()
+    own = shutil.copytree(samples / "ticker-list", tmp_path / "ticker-list")
+    # A bare name is the sample, though there is a folder of that name; with a slash it is the folder.
+    (wanted,), places = choose(["ticker-list"])
+    assert wanted.folder == str(samples / "ticker-list")
+    (wanted,), places = choose(["./ticker-list"])
+    assert wanted.folder == str(own)
+    # The sample of the same uuid is left out; what it requires is there.
+    assert str(samples / "ticker-list") not in places and str(samples / "market-data") in places
+    wanted, _ = choose([str(samples), "https://example.org/a"])
+    assert sorted(one.app_id for one in wanted) == [
+        *("example-org-a", "market-data", "news-feed", "ticker-details", "ticker-list")
+    ]
