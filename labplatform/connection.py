@@ -10,6 +10,7 @@ import itertools
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
+from contextlib import ExitStack
 from typing import Any, TypeVar
 
 import msgspec
@@ -51,14 +52,18 @@ class Connection:
         self._lock = threading.Lock()
         self._ended = ""
         try:
-            self._socket = connect(
-                f"ws://127.0.0.1:{port}/",
-                compression=None,
-                open_timeout=OPEN_SECONDS,
-                close_timeout=1,
-                ping_interval=None,
-                max_size=MAX_ANSWER,
-                proxy=None,
+            # websockets wants a context manager from release 17 on, and takes one in those before.
+            self._held = ExitStack()
+            self._socket = self._held.enter_context(
+                connect(
+                    f"ws://127.0.0.1:{port}/",
+                    compression=None,
+                    open_timeout=OPEN_SECONDS,
+                    close_timeout=1,
+                    ping_interval=None,
+                    max_size=MAX_ANSWER,
+                    proxy=None,
+                )
             )
         except (OSError, InvalidHandshake, TimeoutError) as error:
             raise SupervisorLost(f"no supervisor answers on port {port}: {error}") from None
@@ -114,7 +119,7 @@ class Connection:
     def close(self) -> None:
         """End the connection; waiting requests fail."""
         try:
-            self._socket.close()
+            self._held.close()
         except OSError:
             pass
         if threading.current_thread() is not self._thread:
