@@ -51,10 +51,20 @@ class Connection:
         self._waiting: dict[int, Future[msgspec.Raw]] = {}
         self._lock = threading.Lock()
         self._ended = ""
+        self._held = ExitStack()
+        try:
+            self._socket = self._open(port)
+            self._introduce(port, token)
+        except BaseException:
+            self._held.close()
+            raise
+        self._thread = threading.Thread(target=self._run, name="labplatform-connection", daemon=True)
+        self._thread.start()
+
+    def _open(self, port: int) -> Any:
         try:
             # websockets wants a context manager from release 17 on, and takes one in those before.
-            self._held = ExitStack()
-            self._socket = self._held.enter_context(
+            return self._held.enter_context(
                 connect(
                     f"ws://127.0.0.1:{port}/",
                     compression=None,
@@ -67,6 +77,8 @@ class Connection:
             )
         except (OSError, InvalidHandshake, TimeoutError) as error:
             raise SupervisorLost(f"no supervisor answers on port {port}: {error}") from None
+
+    def _introduce(self, port: int, token: str) -> None:
         try:
             self._socket.send(m.encode(m.Hello(role="controller", token=token)).decode())
             welcome = _read(self._socket.recv(OPEN_SECONDS))
@@ -77,8 +89,6 @@ class Connection:
             raise SupervisorLost(f"the supervisor on port {port} does not answer") from None
         if not isinstance(welcome, m.Welcome):
             raise ConnectionRefused(f"the supervisor on port {port} speaks another language")
-        self._thread = threading.Thread(target=self._run, name="labplatform-connection", daemon=True)
-        self._thread.start()
 
     def ask(self, kind: type, answer: type[T], seconds: float, **fields: Any) -> T:
         """Send a request and wait for its answer, decoded as `answer`.
