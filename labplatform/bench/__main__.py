@@ -85,6 +85,9 @@ def main(argv: list[str]) -> int:
     former = {number: signal.signal(number, _interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         return _run(options)
+    except LabError as error:
+        print(f"labplatform bench: {error}", file=sys.stderr)
+        return 1
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
@@ -98,7 +101,9 @@ def _run(options: argparse.Namespace) -> int:
     stage = Stage(options.quick)
     try:
         with stage:
+            stage.clear_line()
             about = facts.facts()
+            about["notes"] += stage.notes
             if not options.json:
                 print(facts.as_text(about), flush=True)
             for name in options.only:

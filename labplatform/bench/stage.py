@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import importlib.util
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import threading
@@ -39,21 +41,34 @@ class Stage:
     def __init__(self, quick: bool) -> None:
         self.quick = quick
         self.left: list[str] = []
-        self.folder = Path()
+        self.folder: Path | None = None
         self._pages: PageServer | None = None
         self._before: set[int] = set()
-        self._runtime: str | None = None
+        self._environ: dict[str, str | None] = {}
+        self.notes: list[str] = []
         self._subject = ""
 
     def __enter__(self) -> Stage:
+        try:
+            return self._enter()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+
+    def _enter(self) -> Stage:
         self._before = {process.pid for process in psutil.Process().children()}
         _subreaper(True)
         self.folder = Path(tempfile.mkdtemp(prefix="labplatform-bench-"))
         # So that `labplatform ps` elsewhere does not see, and `kill` does not end, what is measured here.
-        self._runtime = os.environ.get("XDG_RUNTIME_DIR")
         runtime = self.folder / "runtime"
         runtime.mkdir(mode=0o700)
-        os.environ["XDG_RUNTIME_DIR"] = str(runtime)
+        self._set("XDG_RUNTIME_DIR", str(runtime))
+        if not Path(importlib.util.cache_from_source(__file__)).exists():
+            # A checkout without __pycache__ compiles itself in every process; an installation does not.
+            self._set("PYTHONDONTWRITEBYTECODE", None)
+            self._set("PYTHONPYCACHEPREFIX", str(self.folder / "bytecode"))
+            self._warm_up()
+            self.notes.append("Bytecode was compiled beforehand, as in an installation; here it is not kept.")
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -61,11 +76,25 @@ class Stage:
             self._pages.close()
         self.left = self._sweep()
         _subreaper(False)
-        if self._runtime is None:
-            os.environ.pop("XDG_RUNTIME_DIR", None)
-        else:
-            os.environ["XDG_RUNTIME_DIR"] = self._runtime
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for name, value in self._environ.items():
+            _put(name, value)
+        if self.folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _set(self, name: str, value: str | None) -> None:
+        self._environ.setdefault(name, os.environ.get(name))
+        _put(name, value)
+
+    def _warm_up(self) -> None:
+        """Let every kind of process run once, so that its bytecode is there."""
+        self.subject("warm-up")
+        self.tell("compiling")
+        command = [sys.executable, "-P", "-c", "import asyncio, msgspec, websockets.asyncio.server"]
+        subprocess.run(command, check=True, cwd="/")
+        with self.platform() as platform:
+            platform.launch_all("tiny", "still")
+        with Script() as script:
+            script.loaded()
 
     # --- how often, and how far
 
@@ -143,6 +172,13 @@ class Stage:
             with contextlib.suppress(psutil.NoSuchProcess):
                 there += [child, *child.children(recursive=True)]
         return there
+
+
+def _put(name: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value
 
 
 def _name(process: psutil.Process) -> str:
