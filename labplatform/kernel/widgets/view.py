@@ -1,4 +1,4 @@
-"""`AppView`: a live, view-only picture of an app's window in a notebook cell. Kernel; its page side is `static/view.js`.
+"""`AppView`: a live, view-only picture of an app's window in a cell. Kernel; its page side is `static/view.js`.
 
 Pictures flow only while a page says that it shows the view, and no faster than the page takes them. What the app is
 doing comes from `App`; the view only puts it into words.
@@ -29,7 +29,8 @@ STATIC = Path(__file__).parent / "static"
 BEAT = 2.0
 """Seconds between two words from a page that shows a view."""
 SILENCE = 6.0
-"""Seconds without a word after which a page counts as gone; with the last one, the pictures end."""
+"""Seconds without a word after which a page counts as gone, and with the last one the pictures end; and after which a
+page takes the kernel for gone."""
 IN_FLIGHT = 3.0
 """Seconds' worth of pictures that may be on their way. A page tells with each beat how many it has drawn, and not after
 each: JupyterLab's busy light blinks at every message from a page."""
@@ -50,23 +51,25 @@ class AppView(anywidget.AnyWidget):
 
     frame = traitlets.Bytes(b"", help="The newest picture, JPEG.").tag(sync=True)
     number = traitlets.Int(0, help="How many pictures have been sent.").tag(sync=True)
-    look = traitlets.Dict(help="What does not change: name, title, color, glyph, width, aspect, beat.").tag(sync=True)
+    look = traitlets.Dict(help="What does not change: name, title, color, glyph, aspect, beat, silence.").tag(sync=True)
     status = traitlets.Dict(help="state, pid, incarnation, reason in words, and with how many it shares.").tag(
         sync=True
     )
 
     def __init__(self, app: App, rate: float = 5.0, width: int = 420) -> None:
-        if not 0 < rate <= 30:
-            raise ValueError(f"rate is above 0 and at most 30 pictures a second, not {rate!r}")
-        if not 40 <= width <= 4000:
-            raise ValueError(f"width is 40 to 4000 pixels, not {width!r}")
         self._app, self._rate, self._width = app, rate, int(width)
         self._guard = threading.RLock()
         self._pages: dict[str, tuple[float, int]] = {}
         self._waiting: bytes | None = None
         self._sent_at = -math.inf
         self._end_stream: Callable[[], None] | None = None
-        super().__init__(look=_look(app, self._width), status=_status(app))
+        if not 0 < rate <= 30:
+            raise ValueError(f"rate is above 0 and at most 30 pictures a second, not {rate!r}")
+        if not 40 <= width <= 4000:
+            raise ValueError(f"width is 40 to 4000 pixels, not {width!r}")
+        # The box has 8 px of padding and 1.5 px of line on either side.
+        room = ipywidgets.Layout(max_width=f"{self._width + 19}px")
+        super().__init__(look=_look(app), status=_status(app), layout=room)
         self.add_class("labplatform-view")
         self.on_msg(self._page_said)
         app.observe(self._app_changed, names=list(_OBSERVED))
@@ -106,6 +109,7 @@ class AppView(anywidget.AnyWidget):
                 self._pages[content["page"]] = (time.monotonic(), drawn if isinstance(drawn, int) else 0)
                 self._start()
                 self._send_when_due()
+                self.send("heard")
             elif self._pages.pop(content["page"], None) and not self._pages:
                 self._stop()
 
@@ -121,6 +125,7 @@ class AppView(anywidget.AnyWidget):
         if self._end_stream is not None:
             self._end_stream()
             self._end_stream = None
+            _clock.wake()
 
     def _take(self, picture: m.Frame) -> None:
         """A new picture; on the observers' thread."""
@@ -207,6 +212,12 @@ class _Clock:
                 self._thread.start()
             self._changed.notify()
 
+    def wake(self) -> None:
+        """Ask all views again now: one of them may want nothing more."""
+        with self._changed:
+            self._woken = True
+            self._changed.notify()
+
     def _run(self) -> None:
         while True:
             with self._changed:
@@ -215,7 +226,7 @@ class _Clock:
             left = {view: view._tick() for view in views}
             with self._changed:
                 if self._woken:
-                    continue  # what a view said a moment ago may not hold any more
+                    continue  # what a view wanted a moment ago may not hold any more
                 self._views = {view for view, seconds in left.items() if seconds is not None}
                 if not self._views:
                     self._thread = None
@@ -242,13 +253,15 @@ def _status(app: App) -> dict[str, Any]:
 
 
 def ending_in_words(state: str, reason: str | None, detail: str) -> str:
-    """Why an app is gone, in at most five words; nothing while it is up, or if it was asked to go.
+    """Why an app is gone, or was until it started again, in at most five words; nothing if it was asked to go.
 
     `reason` and `detail` as the supervisor reports them.
     """
     if "supervisor was lost" in detail:
         return "Supervisor lost"
-    if reason is None or state not in ("crashed", "backing-off", "failed", "stopped"):
+    if reason is None or state in ("running", "unresponsive", "stopping"):
+        return ""
+    if state == "starting" and reason == "clean-exit":
         return ""
     if state == "stopped":
         # It was to end; how its process took that is for the event log.
@@ -283,7 +296,7 @@ def ending_in_words(state: str, reason: str | None, detail: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def _look(app: App, width: int) -> dict[str, Any]:
+def _look(app: App) -> dict[str, Any]:
     manifest = app._platform.manifests.get(app.app_id)
     glyph, aspect = "", "3 / 4"
     if manifest is not None:
@@ -295,9 +308,9 @@ def _look(app: App, width: int) -> dict[str, Any]:
         "title": app.title,
         "color": app.color or "",
         "glyph": glyph,
-        "width": width,
         "aspect": aspect,
         "beat": BEAT,
+        "silence": SILENCE,
     }
 
 

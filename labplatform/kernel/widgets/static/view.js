@@ -15,7 +15,7 @@ const STATES = {
   "backing-off": ["Backing off", shape(stroke("M12.9 6.2A5.3 5.3 0 1 0 13.3 9M13.6 2.9v3.7H9.9"))],
   failed: ["Failed", shape(stroke("M5.4 2h5.2L14 5.4v5.2L10.6 14H5.4L2 10.6V5.4z", 1.6) + stroke("M8 4.9v3.6M8 11v.2", 1.9))],
 };
-const LOST = ["No kernel", STATES.stopped[1]];
+const LOST = ["No answer from kernel", STATES.stopped[1]];
 const GONE = new Set(["crashed", "backing-off", "failed", "stopped"]);
 const PID_CHANGE = 6000; // milliseconds that a change of PID stays
 
@@ -44,7 +44,6 @@ function chip(parent, look) {
 function render({ model, el }) {
   const look = model.get("look");
   const box = make("figure", "box", el);
-  el.style.maxWidth = `${look.width + 19}px`; // the box has 8 px of padding and 1.5 px of line on either side
   const picture = make("div", "picture", box);
   picture.style.aspectRatio = look.aspect;
   const image = make("img", "image", picture);
@@ -73,7 +72,8 @@ function render({ model, el }) {
 
   function draw() {
     const status = model.get("status");
-    const gone = lost || GONE.has(status.state);
+    // On its way back after a fault it is still gone; what has never been there only starts.
+    const gone = lost || GONE.has(status.state) || (status.state === "starting" && status.ending !== "");
     const back = last && last.state !== "running" && status.state === "running" && status.incarnation > 1;
     if (status.pid !== null && lastPid !== null && status.pid !== lastPid) pidBefore = lastPid;
     const [word, icon] = lost ? LOST : (STATES[status.state] ?? [status.state, ""]);
@@ -81,7 +81,8 @@ function render({ model, el }) {
 
     box.dataset.state = lost ? "lost" : status.state;
     box.classList.toggle("labplatform-gone", gone);
-    box.classList.toggle("labplatform-stale", status.state === "starting");
+    box.classList.toggle("labplatform-harm", Boolean(ended) || (!lost && status.state === "unresponsive"));
+    box.classList.toggle("labplatform-stale", !gone && status.state === "starting");
     state.innerHTML = ended ? (status.state === "failed" ? STATES.failed : STATES.crashed)[1] : icon;
     state.append(ended || word);
     aside.innerHTML = ended ? icon : "";
@@ -110,7 +111,7 @@ function render({ model, el }) {
     }
 
     image.alt = gone
-      ? `Last picture of ${look.title}: ${lost ? "the kernel is gone" : status.ending || word}`
+      ? `Last picture of ${look.title}: ${lost ? word : status.ending || word}`
       : `${status.state === "running" ? "Live" : "Last"} picture of ${look.title}, ${word.toLowerCase()}, PID ${shown ?? "none"}`;
     empty.textContent = gone ? "No picture" : "Waiting for a picture";
     if (last && !lost && last.state !== status.state) {
@@ -162,24 +163,47 @@ function render({ model, el }) {
     }
   }
 
-  // --- whether anybody sees it
+  // --- whether anybody sees it, and whether a kernel answers
 
   let inView = false;
   let beat = 0;
-  const say = (shown) => {
-    if (!lost) model.send({ page, shown, drawn });
-  };
+  let closed = false; // Jupyter says that this model has no kernel any more
+  let heard = 0; // when the kernel gave its last sign of life, in milliseconds
+
+  function setLost(now) {
+    if (now === lost) return;
+    lost = now;
+    draw();
+  }
+
+  function kernelSpoke() {
+    heard = performance.now();
+    setLost(closed);
+  }
+
+  function say(shown) {
+    if (!closed) model.send({ page, shown, drawn });
+  }
 
   function lookAgain() {
     const shown = inView && !document.hidden;
     if (shown && !beat) {
-      beat = setInterval(() => say(true), look.beat * 1000);
+      heard = performance.now();
       say(true);
+      beat = setInterval(() => {
+        if (performance.now() - heard > look.silence * 1000) setLost(true);
+        say(true);
+      }, look.beat * 1000);
     } else if (!shown && beat) {
       clearInterval(beat);
       beat = 0;
       say(false);
     }
+  }
+
+  function connectionChanged() {
+    closed = true;
+    setLost(true);
   }
 
   const observer = new IntersectionObserver((entries) => {
@@ -189,28 +213,20 @@ function render({ model, el }) {
   observer.observe(box);
   document.addEventListener("visibilitychange", lookAgain);
 
-  // Jupyter's own mark on the view of a model whose kernel is gone.
-  const liveness = new MutationObserver(() => {
-    const now = el.closest(".jupyter-widgets-disconnected") !== null;
-    if (now !== lost) {
-      lost = now;
-      draw();
-    }
-  });
-  for (let node = el, depth = 0; node && depth < 3; node = node.parentElement, depth++)
-    liveness.observe(node, { attributes: true, attributeFilter: ["class"] });
-
-  model.on("change:status", draw);
-  model.on("change:number", drawPicture);
+  const events = {
+    "change:status": () => (kernelSpoke(), draw()),
+    "change:number": () => (kernelSpoke(), drawPicture()),
+    "msg:custom": kernelSpoke,
+    comm_live_update: connectionChanged,
+  };
+  for (const [name, react] of Object.entries(events)) model.on(name, react);
   draw();
   drawPicture();
 
   return () => {
-    model.off("change:status", draw);
-    model.off("change:number", drawPicture);
+    for (const [name, react] of Object.entries(events)) model.off(name, react);
     document.removeEventListener("visibilitychange", lookAgain);
     observer.disconnect();
-    liveness.disconnect();
     clearTimeout(pidTimer);
     inView = false;
     lookAgain();

@@ -1,0 +1,82 @@
+"""A JupyterLab, a browser that drives it, and the proof that neither leaves a process."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+from jupyter_lab import TOKEN, VIEWPORT, Jupyter, Notebook
+from playwright.sync_api import Browser, Page, sync_playwright
+from support.processes import become_subreaper, below, until
+
+from labplatform.resources import notebooks_folder
+
+
+@pytest.fixture(scope="session")
+def lesson() -> Path:
+    """The first lesson, as shipped."""
+    return notebooks_folder() / "01_isolation.ipynb"
+
+
+@pytest.fixture(scope="module")
+def ground(runtime_folder: Path) -> Iterator[None]:
+    """No process of a module's JupyterLab, kernels, platforms and browser is left when the module ends."""
+    become_subreaper()
+    before = set(below())
+
+    def left() -> list[str]:
+        found = [words for process, words in below().items() if process not in before]
+        return found + [path.name for path in runtime_folder.glob("**/platform-*")]
+
+    yield
+    until(lambda: not left(), 15, "the end of all processes")
+
+
+@pytest.fixture(scope="module")
+def browser(ground: None) -> Iterator[Browser]:
+    """Debian's Chromium, or the one that Playwright brought along."""
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=shutil.which("chromium") or shutil.which("chromium-browser"),
+            args=["--no-sandbox"] if os.geteuid() == 0 else [],
+        )
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def jupyter(ground: None, runtime_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jupyter]:
+    jupyter = Jupyter(tmp_path_factory.mktemp("jupyter"), runtime_folder)
+    yield jupyter
+    jupyter.close()
+
+
+@pytest.fixture(scope="module")
+def open_notebook(browser: Browser, jupyter: Jupyter) -> Iterator[Callable[..., Notebook]]:
+    """Open a notebook of these cells, or a copy of a file."""
+    pages: list[Page] = []
+
+    def open_notebook(source: Path | list[str], name: str) -> Notebook:
+        target = jupyter.folder / f"{name}.ipynb"
+        if isinstance(source, Path):
+            shutil.copy(source, target)
+        else:
+            cells = [nbformat.v4.new_code_cell(text) for text in source]
+            metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
+            nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), target)
+        page = browser.new_page(viewport=VIEWPORT)
+        pages.append(page)
+        page.set_default_timeout(30_000)
+        page.goto(f"{jupyter.address}lab/workspaces/{name}/tree/{name}.ipynb?token={TOKEN}")
+        page.wait_for_function(
+            "() => globalThis.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
+        )
+        return Notebook(page, jupyter)
+
+    yield open_notebook
+    for page in pages:
+        page.close()
