@@ -32,7 +32,7 @@ def commit(how: str, window: Any) -> None:
         if window is None:
             os.kill(os.getpid(), signal.SIGSEGV)
         else:
-            os.kill(window.renderer_pid(), signal.SIGSEGV)
+            window.crash_page()
     elif how == "oom":
         if window is None:
             raise ValueError("an app without a page has no JavaScript heap to exhaust")

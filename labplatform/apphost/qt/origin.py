@@ -45,7 +45,11 @@ class FolderHandler(QWebEngineUrlSchemeHandler):
         if folder is None:
             return job.fail(Error.RequestDenied)
         root = Path(folder).resolve()
-        file = (root / unquote(parts.path).lstrip("/")).resolve()
+        try:
+            file = (root / unquote(parts.path).lstrip("/")).resolve()
+        except (OSError, ValueError):
+            # No path at all, such as one with a NUL in it; unanswered, the page would wait for ever.
+            return job.fail(Error.UrlNotFound)
         if file.is_dir():
             file /= "index.html"
         if not file.is_relative_to(root):

@@ -170,9 +170,9 @@ class QtWindow:
         """Run code and forget it."""
         self.page.runJavaScript(code)
 
-    def renderer_pid(self) -> int:
-        """The pid of the page's renderer process; 0 while there is none."""
-        return self.page.renderProcessPid()
+    def crash_page(self) -> None:
+        """Let Chromium make the page's renderer fault, by the address it has for that."""
+        self.page.load(QtCore.QUrl("chrome://crash"))
 
     def evaluate(self, order: m.HostEvaluate) -> None:
         """Run code, wait for its promise, send its JSON value."""
