@@ -1,0 +1,104 @@
+"""A virtual display, and the windows on it as X itself tells of them."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import select
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import pytest
+
+VIEWABLE = 2
+
+
+class XWindow(NamedTuple):
+    """A window of the display: its `_NET_WM_NAME`, whether it is mapped, its size in pixels."""
+
+    title: str
+    mapped: bool
+    width: int
+    height: int
+
+
+@contextmanager
+def display() -> Iterator[str]:
+    """Run Xvfb; yields the display's name. Skips where there is none."""
+    if shutil.which("Xvfb") is None:
+        pytest.skip("Xvfb is not installed")
+    told, tell = os.pipe()
+    server = subprocess.Popen(
+        ["Xvfb", "-displayfd", str(tell), "-screen", "0", "1280x900x24", "-nolisten", "tcp"],
+        pass_fds=(tell,),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(tell)
+    try:
+        assert select.select([told], [], [], 30)[0], "Xvfb does not start"
+        number = os.read(told, 100).decode().strip()
+        assert number, "Xvfb ended while it started"
+        yield f":{number}"
+    finally:
+        os.close(told)
+        server.terminate()
+        server.wait(10)
+
+
+class _Attributes(ctypes.Structure):
+    """The head of Xlib's XWindowAttributes, as far as `map_state`."""
+
+    _fields_ = [
+        *((name, ctypes.c_int) for name in ("x", "y", "width", "height", "border_width", "depth")),
+        ("visual", ctypes.c_void_p),
+        ("root", ctypes.c_ulong),
+        *((name, ctypes.c_int) for name in ("c_class", "bit_gravity", "win_gravity", "backing_store")),
+        ("backing_planes", ctypes.c_ulong),
+        ("backing_pixel", ctypes.c_ulong),
+        ("save_under", ctypes.c_int),
+        ("colormap", ctypes.c_ulong),
+        ("map_installed", ctypes.c_int),
+        ("map_state", ctypes.c_int),
+        ("rest", ctypes.c_byte * 256),
+    ]
+
+
+def windows(name: str) -> list[XWindow]:
+    """The top windows of a display that have a title."""
+    x = ctypes.CDLL("libX11.so.6")
+    x.XOpenDisplay.restype = ctypes.c_void_p
+    x.XDefaultRootWindow.restype = x.XInternAtom.restype = ctypes.c_ulong
+    handle = ctypes.c_void_p(x.XOpenDisplay(name.encode()))
+    assert handle, f"no display {name}"
+    try:
+        title, utf8 = (ctypes.c_ulong(x.XInternAtom(handle, word, 0)) for word in (b"_NET_WM_NAME", b"UTF8_STRING"))
+        root, parent = ctypes.c_ulong(), ctypes.c_ulong()
+        children, count = ctypes.POINTER(ctypes.c_ulong)(), ctypes.c_uint()
+        top = ctypes.c_ulong(x.XDefaultRootWindow(handle))
+        x.XQueryTree(handle, top, *map(ctypes.byref, (root, parent, children, count)))
+        found = []
+        for window in children[: count.value]:
+            kind, size, items, rest = ctypes.c_ulong(), ctypes.c_int(), ctypes.c_ulong(), ctypes.c_ulong()
+            text = ctypes.c_char_p()
+            x.XGetWindowProperty(
+                handle,
+                ctypes.c_ulong(window),
+                title,
+                ctypes.c_long(0),
+                ctypes.c_long(1000),
+                0,
+                utf8,
+                *map(ctypes.byref, (kind, size, items, rest, text)),
+            )
+            attributes = _Attributes()
+            x.XGetWindowAttributes(handle, ctypes.c_ulong(window), ctypes.byref(attributes))
+            if text.value:
+                mapped = attributes.map_state == VIEWABLE
+                found.append(XWindow(text.value.decode(), mapped, attributes.width, attributes.height))
+        return found
+    finally:
+        x.XCloseDisplay(handle)
