@@ -32,6 +32,14 @@ class Notebook:
         self.page = page
         self.jupyter = jupyter
 
+    def run_from(self, index: int) -> None:
+        """Run this cell and all below, without waiting."""
+        self.page.evaluate(
+            "index => { jupyterapp.shell.currentWidget.content.activeCellIndex = index;"
+            " jupyterapp.commands.execute('notebook:run-all-below') }",
+            index,
+        )
+
     def command(self, name: str, **args: Any) -> None:
         """Run one of JupyterLab's commands, and do not wait for its end."""
         self.page.evaluate("([name, args]) => { jupyterapp.commands.execute(name, args) }", [name, args])
