@@ -248,7 +248,13 @@ class ControllerSpeaker:
         slot = self._running(request.place, "crash()")
         if request.how in ("oom",) and not slot.has_page:
             raise BadRequest(f"{slot.name} has no page, so it has no JavaScript heap to exhaust", app=slot.name)
-        before, was = slot.life.incarnation, slot.state
+        # Whoever shares the renderer suffers the same, told by a message of its own a moment later.
+        struck = [
+            other
+            for other in self._supervisor.hosts.tenants(slot.host)
+            if other is slot or (slot.renderer and other.renderer == slot.renderer and other.live)
+        ]
+        before = {other.name: (other.life.incarnation, other.state) for other in struck}
         self._supervisor.log.remark(f"fault on purpose: {request.how}", kind="fault", place=slot.name)
         if request.how == "kill":
             os.kill(slot.host.pid, signal.SIGKILL)
@@ -259,12 +265,14 @@ class ControllerSpeaker:
         else:
             slot.host.send(m.Misbehave(place=slot.name, how=request.how))
 
-        def noticed(slot: Slot) -> bool:
+        def noticed(other: Slot) -> bool:
+            incarnation, was = before[other.name]
             # A page that fills its heap is silent first; only a hang has shown itself by that.
             passing = {was, State.STARTING} | ({State.UNRESPONSIVE} if request.how != "hang" else set())
-            return slot.life.incarnation != before or slot.state not in passing
+            return other.life.incarnation != incarnation or other.state not in passing
 
-        await self._settle(slot, noticed, request.timeout, f"to suffer from {request.how!r}")
+        for other in struck:
+            await self._settle(other, noticed, request.timeout, f"to suffer from {request.how!r}")
         return slot.status()
 
     # --- the page
