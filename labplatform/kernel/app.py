@@ -133,6 +133,10 @@ class App(Observable):
             shot.save(path)
         return shot
 
+    def picture(self, width: int = 420, timeout: float = 5.0) -> bytes:
+        """A small picture of its window: JPEG bytes, scaled down to `width` pixels. Waits `timeout` seconds."""
+        return self._ask(m.Capture, m.Picture, timeout, format="jpeg", max_width=width, timeout=timeout).data
+
     def wait_for(self, state: State | Iterable[State], timeout: float = 30.0) -> App:
         """Wait until it is in this state, or in one of these; returns itself.
 

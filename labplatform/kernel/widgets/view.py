@@ -20,6 +20,7 @@ import ipywidgets
 import traitlets
 
 from ... import messages as m
+from ...errors import LabError
 
 if TYPE_CHECKING:
     from ..app import App
@@ -34,6 +35,8 @@ page takes the kernel for gone."""
 IN_FLIGHT = 3.0
 """Seconds' worth of pictures that may be on their way. A page tells with each beat how many it has drawn, and not after
 each: JupyterLab's busy light blinks at every message from a page."""
+FIRST = 1.0
+"""Seconds that a view waits for its first picture."""
 PATIENCE = 1.0
 """Seconds until the next picture is sent to a page that is behind."""
 LARGEST_GLYPH = 64 << 10
@@ -69,7 +72,7 @@ class AppView(anywidget.AnyWidget):
             raise ValueError(f"width is 40 to 4000 pixels, not {width!r}")
         # The box has 8 px of padding and 1.5 px of line on either side.
         room = ipywidgets.Layout(max_width=f"{self._width + 19}px")
-        super().__init__(look=_look(app), status=_status(app), layout=room)
+        super().__init__(look=_look(app), status=_status(app), frame=self._first(), layout=room)
         self.add_class("labplatform-view")
         self.on_msg(self._page_said)
         app.observe(self._app_changed, names=list(_OBSERVED))
@@ -114,6 +117,15 @@ class AppView(anywidget.AnyWidget):
                 self._stop()
 
     # --- pictures
+
+    def _first(self) -> bytes:
+        """One picture to begin with, for a page that comes to show the view only when the app is gone."""
+        if self._app.state != "running" or not self._app.url:
+            return b""
+        try:
+            return self._app.picture(width=self._width, timeout=FIRST)
+        except LabError:
+            return b""
 
     def _start(self) -> None:
         if self._end_stream is None:
