@@ -2,11 +2,11 @@
 
 import gc
 
-from labplatform.messages import OpenInstance
+from labplatform.apphost.service import Service
 
 
 def main(lab):
-    orders = [thing for thing in gc.get_objects() if isinstance(thing, OpenInstance)]
-    token = next(order.token for order in orders if order.instance == lab.instance_id)
+    services = [thing for thing in gc.get_objects() if isinstance(thing, Service)]
+    token = next(service._order.token for service in services if service.lab is lab)
     lab.channel("tokens").broadcast({"type": "test.token", "token": token, "incarnation": lab.incarnation})
     lab.stopping.wait()
