@@ -27,6 +27,8 @@ from ..errors import LabTimeout
 TINY = Path(__file__).resolve().parent / "tiny"
 STILL = TINY.parent / "still"
 READY_SECONDS = 60.0
+KILL_SECONDS = 10.0
+"""Seconds that a killed tree may take to go."""
 
 SCRIPT = """\
 import sys, threading, webview
@@ -57,17 +59,35 @@ class Rival:
 
     def kill(self) -> None:
         """End the whole tree and wait until it is gone."""
-        tree = self.processes()
-        for process in tree:
-            try:
-                process.kill()
-            except psutil.NoSuchProcess:
-                pass
+        seen: set[int] = set()
+        deadline = time.monotonic() + KILL_SECONDS
+        # Until a look finds nobody: a process may have been forked while the last look was on its way.
+        while there := [process for process in {*self.processes(), *self._session()} if process.is_running()]:
+            seen.update(process.pid for process in there)
+            for process in there:
+                try:
+                    process.kill()
+                except psutil.NoSuchProcess:
+                    pass
+            reap(seen - {self.process.pid})
+            if time.monotonic() > deadline:
+                break
         self.process.wait(10)
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe:
                 pipe.close()
-        reap(process.pid for process in tree[1:])
+        reap(seen - {self.process.pid})
+
+    def _session(self) -> list[psutil.Process]:
+        """What runs in the session that was made for it, whoever its parent is now; zombies do not count."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if os.getsid(process.pid) == self.process.pid and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+            except (OSError, psutil.NoSuchProcess):
+                continue
+        return found
 
     def __enter__(self):
         return self

@@ -60,6 +60,31 @@ def sweep() -> bool:
     return False
 
 
+def shared_memory() -> set[str]:
+    """Chromium's files in /dev/shm that are this user's and have a name; it unlinks each as soon as it is made."""
+    found = set()
+    try:
+        for entry in os.scandir("/dev/shm"):
+            if entry.name.startswith(".org.chromium.Chromium.") and entry.stat().st_uid == os.getuid():
+                found.add(entry.path)
+    except OSError:
+        pass
+    return found
+
+
+def remove_shared_memory() -> None:
+    """Unlink what a Chromium left that was killed between making such a file and unlinking it."""
+    left = shared_memory()
+    if left:
+        # Another Chromium of this user's may be at it just now; its file is gone in a moment.
+        select.select([], [], [], 0.05)
+        for path in left & shared_memory():
+            try:
+                os.unlink(path)
+            except OSError:
+                pass
+
+
 def main() -> int:
     folder, command = sys.argv[1], sys.argv[2:]
     libc = ctypes.CDLL(None, use_errno=True)
@@ -85,6 +110,7 @@ def main() -> int:
     except OSError:
         pass
     shutil.rmtree(stem, ignore_errors=True)
+    remove_shared_memory()
     if not clean:
         print(f"labplatform guardian: processes left after {SWEEP_SECONDS:g} s: {descendants()}", file=sys.stderr)
         return 1

@@ -27,6 +27,8 @@ class Evaluation:
         self._key = f"__{secrets.token_hex(8)}"
         self._deadline = time.monotonic() + order.timeout
         self._wait = POLL_FIRST
+        self.begun = False
+        """Whether the page has said anything yet. One that navigates first never will: Qt drops the call."""
 
     def start(self) -> None:
         """Run the code; the answer goes to the supervisor when there is one."""
@@ -35,7 +37,14 @@ class Evaluation:
     def _run(self, code: str, then: Callable[[Any], None]) -> None:
         self._page.runJavaScript(code, 0, then)
 
+    def lost(self) -> None:
+        """The page it was meant for has gone."""
+        if not self.begun:
+            self.begun = True
+            self._refuse("the page navigated away before the code could run", "Error")
+
     def _take(self, text: Any) -> None:
+        self.begun = True
         done = evaluate.outcome(text)
         if "value" in done:
             value = msgspec.Raw(m.encode(done["value"]))

@@ -23,6 +23,8 @@ EDGE = 3
 """Height in pixels of the edge, in the app's colour, on top of its window."""
 MOST_POPUPS = 8
 """Windows an app may open by `window.open` beside its own."""
+LOST_AFTER = 500
+"""Milliseconds after a page has loaded in which code that was given to it before may still begin to run."""
 JPEG_QUALITY = 80
 GROUND = {"dark": "#111315", "light": "#FFFFFF"}
 """Colour of a window until its page has drawn."""
@@ -45,6 +47,7 @@ class QtWindow:
         self.popups: list[Any] = []
         self._closing = False
         self._renderer = 0
+        self._evaluations: list[Evaluation] = []
 
     # --- making it
 
@@ -177,7 +180,9 @@ class QtWindow:
     def evaluate(self, order: m.HostEvaluate) -> None:
         """Run code, wait for its promise, send its JSON value."""
         page = self.page
-        Evaluation(page, order, self.host.send, lambda: page is self.page and not self._closing).start()
+        one = Evaluation(page, order, self.host.send, lambda: page is self.page and not self._closing)
+        self._evaluations = [*(other for other in self._evaluations if not other.begun), one]
+        one.start()
 
     def capture(self, order: m.HostCapture) -> None:
         """Draw the window into a PNG or JPEG and send it."""
@@ -226,6 +231,9 @@ class QtWindow:
         self._renderer_started()
         if status == Status.LoadStartedStatus:
             return
+        # What was to run in the document before may be lost; what still answers does so at once.
+        before, self._evaluations = self._evaluations, []
+        QtCore.QTimer.singleShot(LOST_AFTER, lambda: [evaluation.lost() for evaluation in before])
         url = info.url().toString()
         if status == Status.LoadFailedStatus or info.errorCode() >= 400:
             if info.errorDomain() == Domain.HttpStatusCodeDomain or info.errorCode() >= 400:
