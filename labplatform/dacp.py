@@ -8,11 +8,12 @@ Message shapes: https://fdc3.finos.org/docs/2.2/api/specs/desktopAgentCommunicat
 
 from __future__ import annotations
 
+import functools
+import os
 import threading
-import uuid
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -57,12 +58,20 @@ encode = msgspec.json.encode
 
 def now() -> str:
     """The time as DACP wants it: ISO 8601, UTC."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    seconds, milliseconds = divmod(time.time_ns() // 1_000_000, 1000)
+    return f"{_second(seconds)}.{milliseconds:03d}Z"
+
+
+@functools.lru_cache(maxsize=2)
+def _second(seconds: int) -> str:
+    # Every message carries a time, and most of them fall into the same second.
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 def new_id() -> str:
-    """A fresh identifier for a request, response, event or listener."""
-    return str(uuid.uuid4())
+    """A fresh identifier for a request, response, event or listener: a random UUID, made faster than `uuid` does."""
+    random = os.urandom(16).hex()
+    return f"{random[:8]}-{random[8:12]}-4{random[13:16]}-a{random[17:20]}-{random[20:]}"
 
 
 class Fdc3Error(LabError):

@@ -1,8 +1,8 @@
 """The supervisor itself: carries out what the lifecycle decides, and tells the lifecycle what happened.
 
 Runs on the supervisor's one event loop, which nothing here blocks. Parts that can be thought of alone live in files of
-their own: `lifecycle` decides, `hosts` says what runs where and how it ends, `watch` pings and samples, `server` is the
-door, `requests` answers controllers, `fdc3` routes between apps.
+their own: `lifecycle` decides, `launching` brings apps up, `hosts` says what runs where and how it ends, `watch` pings
+and samples, `server` is the door, `requests` answers controllers, `fdc3` routes between apps.
 """
 
 from __future__ import annotations
@@ -18,8 +18,11 @@ from .. import messages as m
 from ..machine import sandbox_of
 from ..manifest import Manifest
 from . import endings, lifecycle, linux
+from .desk import PlatformDesk
+from .fdc3.desk import Deadlines
 from .fdc3.router import Router
 from .hosts import Hosts
+from .launching import Launching
 from .lifecycle import State
 from .log import Log
 from .pages import PageSpeaker
@@ -43,7 +46,10 @@ class Supervisor:
         self.manifests: dict[str, Manifest] = dict(order.manifests)
         self.slots: dict[str, Slot] = {}
         self.former: dict[str, int] = {}
-        self.router = Router()
+        self.launching = Launching(self)
+        deadlines = Deadlines()
+        self.desk = PlatformDesk(self, deadlines)
+        self.router = Router(self.desk, deadlines)
         self.log = Log(self._new_entry)
         self.controllers = ControllerSpeaker(self)
         self.door = Door(self._admit, lambda text: self.log.remark(text, kind="connection", level="warning"))
@@ -308,7 +314,10 @@ class Supervisor:
         """Take an app off the platform: it never came up."""
         for handle in slot.timers.values():
             handle.cancel()
-        self.slots.pop(slot.name, None)
+        if self.slots.get(slot.name) is not slot:
+            # A later launch has taken the place already.
+            return
+        del self.slots[slot.name]
         # What it ran in may still have a word to say, which must not be taken for that of the next in its place.
         self.former[slot.name] = slot.life.incarnation
         self.log.removed(slot.name)

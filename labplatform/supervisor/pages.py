@@ -42,7 +42,11 @@ class PageSpeaker:
         """Take one message. Raises `msgspec.DecodeError`, which ends the connection."""
         if self._slot.page is not peer:
             return
-        if _kind_of(data).type == "pong":
+        try:
+            kind = _kind_of(data).type
+        except RecursionError:
+            raise msgspec.DecodeError("it is nested too deeply") from None
+        if kind == "pong":
             self._supervisor.watch.page_answered(self._slot, _read_control(data).seq)
         else:
             self._supervisor.router.receive(self._slot.instance, data)

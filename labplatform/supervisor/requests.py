@@ -15,18 +15,14 @@ from typing import Any
 
 import msgspec
 
-from .. import machine
 from .. import messages as m
-from ..errors import AppGone, BadRequest, LabError, LabTimeout, LaunchError, NotRunning, PlatformStopped, UnknownApp
+from ..errors import AppGone, BadRequest, LabError, LabTimeout, LaunchError, NotRunning, UnknownApp
 from ..errors import from_wire as error_from_wire
-from ..manifest import Manifest
 from . import lifecycle
 from .lifecycle import State
 from .server import Peer
 from .slot import Slot
 
-MOST_APPS = 200
-"""Apps one platform keeps; one more is refused."""
 CLOSE_GRACE = 5.0
 """Seconds an app gets to close before a restart."""
 CAPTURE_TIMEOUT = 2.0
@@ -133,83 +129,9 @@ class ControllerSpeaker:
         else:
             known = ", ".join(sorted(supervisor.manifests)) or "none"
             raise UnknownApp(f"no manifest has the uuid {request.app_id!r}; known: {known}", app=request.app_id)
-        if len(supervisor.slots) >= MOST_APPS:
-            raise LaunchError(f"{manifest.app_id}: the platform holds {MOST_APPS} apps already; stop some first")
-        if supervisor.stopping:
-            raise PlatformStopped(f"{manifest.app_id} was not launched: the platform is being stopped")
-        deadline = asyncio.get_running_loop().time() + request.timeout
-        for warning in manifest.warnings:
-            supervisor.log.remark(warning, kind="manifest", level="warning")
-        slot = self._new_slot(manifest)
-        self._launch_requirements(manifest, request.timeout)
-        supervisor.feed(slot, lifecycle.Launched(at=time.time(), policy=manifest.restart, timeout=request.timeout))
-        try:
-            # The lifecycle's own timer ends a slow start; this deadline is only its backstop.
-            settled = await supervisor.until(
-                slot,
-                lambda slot: slot.state not in (State.STARTING, State.STOPPING),
-                deadline - asyncio.get_running_loop().time() + 5,
-            )
-        except asyncio.CancelledError:
-            supervisor.feed(slot, lifecycle.KillAsked(at=time.time(), by="the launch's cancellation"))
-            await supervisor.until(slot, lambda slot: not slot.live, 5)
-            supervisor.remove(slot)
-            raise
-        if slot.ready_at is None or not settled:
-            supervisor.remove(slot)
-            message = f"{slot.name} did not launch: {slot.life.detail or f'it is {slot.state}'}"
-            if lacking := await self._lacking_libraries(slot.life.detail):
-                message = f"{message}. {lacking}"
-            raise LaunchError(
-                message, app=slot.name, reason=slot.life.reason, stderr=_stderr_of(slot), console=list(slot.console)
-            )
+        slot = supervisor.launching.begin(manifest, request.timeout)
+        await supervisor.launching.finish(slot, request.timeout)
         return slot.status()
-
-    async def _lacking_libraries(self, detail: str) -> str:
-        """What to install, if an app did not launch for want of the system's libraries; else empty."""
-        if not any(words in detail for words in ("shared object file", "Qt platform plugin", "connect to display")):
-            return ""
-        try:
-            # Some tenth of a second, in which others want to be served.
-            plugin = self._supervisor.order.qt_platform or "xcb"
-            libraries = await asyncio.to_thread(machine.missing_libraries, plugin)
-        except LabError:
-            return ""
-        packages = machine.package_names(libraries)
-        if not packages:
-            return ""
-        return f"This machine lacks {', '.join(sorted(libraries))}; run: {machine.install_line(packages)}"
-
-    def _new_slot(self, manifest: Manifest) -> Slot:
-        slots = self._supervisor.slots
-        name, number = manifest.app_id, 1
-        # A place that ended is free for the next launch of the same app.
-        while name in slots and (slots[name].live or slots[name].state is State.BACKING_OFF):
-            number += 1
-            name = f"{manifest.app_id}-{number}"
-        slot = Slot(name, manifest)
-        if name in slots:
-            # The log goes on as one story: incarnations keep counting.
-            slot.life = slots[name].life
-        else:
-            slot.life = lifecycle.Life(incarnation=self._supervisor.former.pop(name, 0))
-        slots[name] = slot
-        return slot
-
-    def _launch_requirements(self, manifest: Manifest, timeout: float) -> None:
-        supervisor = self._supervisor
-        for app_id in manifest.requires:
-            if any(slot.manifest.app_id == app_id and slot.live for slot in supervisor.slots.values()):
-                continue
-            required = supervisor.manifests.get(app_id)
-            if required is None:
-                supervisor.log.remark(
-                    f"requires {app_id!r}, but no manifest has that uuid", place=manifest.app_id, level="warning"
-                )
-                continue
-            slot = self._new_slot(required)
-            event = lifecycle.Launched(at=time.time(), policy=required.restart, timeout=timeout)
-            supervisor.feed(slot, event)
 
     async def _stop(self, peer: Peer, request: m.Stop) -> m.AppStatus:
         slot = self._slot(request.place)
@@ -379,7 +301,3 @@ class ControllerSpeaker:
 
     async def _shutdown(self, peer: Peer, request: m.Shutdown) -> None:
         await self._supervisor.stop(request.timeout, by=CONTROLLER)
-
-
-def _stderr_of(slot: Slot) -> str:
-    return slot.host.stderr_tail[-4000:] if slot.host else ""

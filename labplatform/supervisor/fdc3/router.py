@@ -1,7 +1,7 @@
-"""Routes DACP messages between instances: app channels, their listeners and their last contexts.
+"""Takes each DACP message to the part that answers it, and knows who is connected. Supervisor, fdc3.
 
-Runs on the supervisor's loop. Only the envelope and the few fields a route needs are decoded; a context passes through
-as the bytes it came in. FDC3's other requests are answered with an error until their part exists.
+A message is read as far as its envelope here; its payload by the struct that its type asks for; a context not at all
+but for its type. What has the wrong form is answered with FDC3's error.
 """
 
 from __future__ import annotations
@@ -11,168 +11,180 @@ from typing import Any
 
 import msgspec
 
-from ... import dacp
+from ... import __version__, dacp
+from .apps import Apps
+from .channels import Channel, Channels
+from .desk import Deadlines, Desk
+from .errors import E, Refused, malformed
+from .events import Events
+from .instances import Instance, Request, Send
+from .intents import Intents
+from .post import Post, Routed
+from .waits import Waits
 
-Send = Callable[[bytes], None]
+CLOSED_KEPT = 10_000
+"""Instances that are remembered as closed."""
+WITHOUT_RESPONSE = "heartbeatAcknowledgementRequest"
+SURELY_SHALLOW = 100
+"""Brackets up to which nothing can be nested too deeply."""
+ROOM_AROUND = 100
+"""Levels that a receiver may put around a message, and still be able to read it."""
 
-USER_CHANNELS = tuple(f"fdc3.channel.{number}" for number in range(1, 9))
-"""FDC3's recommended user channels; their names cannot be taken by app channels."""
-MOST_CHANNELS = 1000
-"""App channels one platform keeps; one more is refused."""
-MOST_LISTENERS = 1000
-"""Context listeners one instance may have."""
-
-
-class _ContextType(msgspec.Struct):
-    type: str
-
-
-class _Broadcast(msgspec.Struct, rename="camel"):
-    channel_id: str
-    context: msgspec.Raw
-
-
-class _Channel(msgspec.Struct, rename="camel"):
-    channel_id: str
+_any_value = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
-class _Listen(msgspec.Struct, rename="camel"):
-    channel_id: str | None
-    context_type: str | None
+def _read(data: bytes | str) -> dacp.Envelope:
+    """A message that every receiver will be able to read as well. Raises `msgspec.DecodeError`.
 
-
-class _Unlisten(msgspec.Struct):
-    listenerUUID: str
-
-
-class _Current(msgspec.Struct, rename="camel"):
-    channel_id: str
-    context_type: str | None
-
-
-_type_of = msgspec.json.Decoder(_ContextType).decode
-
-
-class _Instance:
-    """One connected instance and what it listens to: listener id -> (channel, context type)."""
-
-    def __init__(self, app_id: str, instance: str, send: Send) -> None:
-        self.app = dacp.AppIdentifier(app_id, instance)
-        self.send = send
-        self.listeners: dict[str, tuple[str, str | None]] = {}
+    Contexts go on unread, so what only a decoder of all of it would notice is noticed here.
+    """
+    try:
+        text = data.decode() if isinstance(data, bytes) else data
+        if text.count("[") + text.count("{") > SURELY_SHALLOW:
+            _any_value("[" * ROOM_AROUND + text + "]" * ROOM_AROUND)
+        return dacp.read_envelope(text)
+    except UnicodeDecodeError:
+        raise msgspec.DecodeError("it is not UTF-8 text") from None
+    except RecursionError:
+        raise msgspec.DecodeError("it is nested too deeply") from None
 
 
 class Router:
-    """App channels across processes."""
+    """The desktop agent of one platform."""
 
-    def __init__(self) -> None:
-        self._instances: dict[str, _Instance] = {}
-        self._channels: dict[str, dict[str, msgspec.Raw]] = {}
-        self._handlers: dict[str, Callable[[_Instance, dacp.Envelope], dict[str, Any]]] = {
-            "getOrCreateChannelRequest": self._get_or_create,
-            "broadcastRequest": self._broadcast,
-            "addContextListenerRequest": self._listen,
-            "contextListenerUnsubscribeRequest": self._unlisten,
-            "getCurrentContextRequest": self._current,
+    def __init__(self, desk: Desk, deadlines: Deadlines | None = None) -> None:
+        deadlines = deadlines or Deadlines()
+        self._desk = desk
+        self._instances: dict[str, Instance] = {}
+        self._closed: dict[str, str] = {}
+        self._post = Post()
+        self._waits = Waits(desk, deadlines)
+        self._channels = Channels(self._post, self._waits.context_listener)
+        self._intents = Intents(self._post, desk, deadlines, self._instances, self._channels, self._waits)
+        self._events = Events(self._post)
+        apps = Apps(self._post, desk, self._instances, self._waits, __version__)
+        self._handlers: dict[str, tuple[Callable[[Any], Any], Callable[[Request, Any], None]]] = {
+            kind: (msgspec.json.Decoder(payload).decode, handle)
+            for part in (self._channels, self._intents, self._events, apps)
+            for kind, (payload, handle) in part.handlers.items()
         }
 
-    def connect(self, app_id: str, instance: str, send: Send) -> None:
+    # --- who is there
+
+    def connect(self, app_id: str, instance_id: str, send: Send) -> None:
         """An instance can be reached through `send`. One that is connected already keeps its listeners."""
-        known = self._instances.get(instance)
+        known = self._instances.get(instance_id)
         if known:
             known.send = send
         else:
-            self._instances[instance] = _Instance(app_id, instance, send)
+            self._closed.pop(instance_id, None)
+            self._instances[instance_id] = Instance(app_id, instance_id, send)
 
-    def disconnect(self, instance: str) -> None:
-        """An instance is gone, and with it its listeners."""
-        self._instances.pop(instance, None)
+    def disconnect(self, instance_id: str) -> None:
+        """An instance has ended, or never came up: nothing of it is left but that it is known as closed."""
+        instance = self._instances.pop(instance_id, None)
+        if instance:
+            instance.gone = True
+            self._channels.forget(instance)
+            self._intents.forget(instance)
+            self._close(instance)
+        self._waits.ended(instance_id, opened=bool(instance and instance.opened))
 
-    def receive(self, instance: str, data: bytes | str) -> None:
-        """Route one message. Raises `msgspec.DecodeError` for what is not a DACP message."""
-        sender = self._instances.get(instance)
+    def _close(self, instance: Instance) -> None:
+        self._closed[instance.id] = instance.app_id
+        while len(self._closed) > CLOSED_KEPT:
+            del self._closed[next(iter(self._closed))]
+
+    @property
+    def instances(self) -> dict[str, str]:
+        """App ids by instanceId, of all that are open to others: their first getInfoRequest has come."""
+        return {instance.id: instance.app_id for instance in self._instances.values() if instance.opened}
+
+    @property
+    def closed(self) -> dict[str, str]:
+        """App ids by instanceId, of those that ended, the latest last; at most `CLOSED_KEPT`."""
+        return dict(self._closed)
+
+    # --- what the platform may do and see
+
+    @property
+    def tap(self) -> Callable[[Routed], None] | None:
+        """Called for each message from an instance to others; it must return at once. `None` costs nothing."""
+        return self._post.tap
+
+    @tap.setter
+    def tap(self, tap: Callable[[Routed], None] | None) -> None:
+        self._post.tap = tap
+
+    @property
+    def user_channels(self) -> list[dict[str, Any]]:
+        """The user channels with `id`, `type` and `displayMetadata`."""
+        return [channel.shown for channel in self._channels.user.values()]
+
+    def user_channel_of(self, instance_id: str) -> str | None:
+        """The user channel that an instance has joined. Raises `KeyError` for an instance that is not connected."""
+        joined = self._instances[instance_id].channel
+        return joined.id if joined else None
+
+    def join(self, instance_id: str, channel_id: str | None) -> None:
+        """Put an instance on a user channel, or on none, as a channel picker does; it is told so. Raises `KeyError`."""
+        channel: Channel | None = None if channel_id is None else self._channels.user[channel_id]
+        self._channels.move(self._instances[instance_id], channel)
+
+    def beat(self) -> str:
+        """Send a heartbeat to every open instance; returns its id, which `acknowledged` then shows."""
+        return self._events.beat(instance for instance in self._instances.values() if instance.opened)
+
+    def acknowledged(self, instance_id: str) -> str | None:
+        """The last heartbeat that an instance answered. Raises `KeyError`."""
+        return self._instances[instance_id].acknowledged
+
+    # --- what they say
+
+    def receive(self, instance_id: str, data: bytes | str) -> None:
+        """Take one message. Raises `msgspec.DecodeError` for what is not a DACP message.
+
+        What is no request is passed over: apps have nothing else to say to a desktop agent.
+        """
+        sender = self._instances.get(instance_id)
         if sender is None:
             return
-        message = dacp.read_envelope(data)
-        handler = self._handlers.get(message.type)
+        message = _read(data)
+        kind, meta = message.type, message.meta
+        if not kind.endswith("Request"):
+            return
+        self._post.came_in()
+        request = Request(sender, kind, meta.request_uuid or "")
+        handler = self._handlers.get(kind)
         try:
-            payload = handler(sender, message) if handler else {"error": "NotImplemented"}
-        except msgspec.ValidationError:
-            payload = {"error": "MalformedMessage"}
-        if message.type.endswith("Request"):
-            sender.send(
-                dacp.encode(
-                    {
-                        "type": message.type.removesuffix("Request") + "Response",
-                        "meta": {
-                            "requestUuid": message.meta.request_uuid or "",
-                            "responseUuid": dacp.new_id(),
-                            "timestamp": dacp.now(),
-                            "source": sender.app,
-                        },
-                        "payload": payload,
-                    }
-                )
-            )
+            if handler is None:
+                raise Refused(E.MALFORMED_MESSAGE)
+            if meta.source is not None and not self._is(sender, meta.source):
+                raise Refused(malformed(kind))
+            handler[1](request, handler[0](message.payload))
+        except msgspec.DecodeError:
+            self._refuse(request, malformed(kind))
+        except Refused as refused:
+            self._refuse(request, refused.name)
+        except Exception as error:
+            # A fault of ours must not cost an app its connection, nor leave it waiting.
+            self._desk.remark(instance_id, f"the desktop agent failed at its {kind}: {error!r}")
+            self._refuse(request, E.API_TIMEOUT)
+        finally:
+            self._post.done()
 
-    def _get_or_create(self, sender: _Instance, message: dacp.Envelope) -> dict[str, Any]:
-        channel = msgspec.json.decode(message.payload, type=_Channel).channel_id
-        if channel in USER_CHANNELS:
-            return {"error": "AccessDenied"}
-        if channel not in self._channels:
-            if len(self._channels) >= MOST_CHANNELS:
-                return {"error": "CreationFailed"}
-            self._channels[channel] = {}
-        return {"channel": {"id": channel, "type": "app"}}
+    @staticmethod
+    def _refuse(request: Request, error: E) -> None:
+        if request.type != WITHOUT_RESPONSE:
+            request.refuse(error)
 
-    def _broadcast(self, sender: _Instance, message: dacp.Envelope) -> dict[str, Any]:
-        broadcast = msgspec.json.decode(message.payload, type=_Broadcast)
-        contexts = self._channels.get(broadcast.channel_id)
-        if contexts is None:
-            return {"error": "NoChannelFound"}
-        kind = _type_of(broadcast.context).type
-        context = msgspec.Raw(bytes(broadcast.context))
-        contexts.pop(kind, None)
-        contexts[kind] = context
-        event = dacp.encode(
-            {
-                "type": "broadcastEvent",
-                "meta": {"eventUuid": dacp.new_id(), "timestamp": dacp.now()},
-                "payload": {
-                    "channelId": broadcast.channel_id,
-                    "context": context,
-                    "originatingApp": sender.app,
-                },
-            }
-        )
-        for instance in self._instances.values():
-            if instance is not sender and any(
-                channel == broadcast.channel_id and wanted in (None, kind)
-                for channel, wanted in instance.listeners.values()
-            ):
-                instance.send(event)
-        return {}
-
-    def _listen(self, sender: _Instance, message: dacp.Envelope) -> dict[str, Any]:
-        wish = msgspec.json.decode(message.payload, type=_Listen)
-        if wish.channel_id not in self._channels:
-            return {"error": "NoChannelFound"}
-        if len(sender.listeners) >= MOST_LISTENERS:
-            return {"error": "ApiTimeout"}
-        listener = dacp.new_id()
-        sender.listeners[listener] = (wish.channel_id, wish.context_type)
-        return {"listenerUUID": listener}
-
-    def _unlisten(self, sender: _Instance, message: dacp.Envelope) -> dict[str, Any]:
-        listener = msgspec.json.decode(message.payload, type=_Unlisten).listenerUUID
-        return {} if sender.listeners.pop(listener, None) else {"error": "ListenerNotFound"}
-
-    def _current(self, sender: _Instance, message: dacp.Envelope) -> dict[str, Any]:
-        wish = msgspec.json.decode(message.payload, type=_Current)
-        contexts = self._channels.get(wish.channel_id)
-        if contexts is None:
-            return {"error": "NoChannelFound"}
-        if wish.context_type is not None:
-            return {"context": contexts.get(wish.context_type)}
-        # The one broadcast last stands last.
-        return {"context": next(reversed(contexts.values()), None)}
+    def _is(self, sender: Instance, source: dacp.AppIdentifier) -> bool:
+        """Whether a message names its true sender. The connection says who that is; a message can only be wrong."""
+        if source.app_id == sender.app_id and source.instance_id in (None, sender.id):
+            return True
+        if not sender.warned:
+            # Once: a page could fill the log otherwise.
+            sender.warned = True
+            whose = f"{source.app_id} {source.instance_id or ''}".strip()
+            self._desk.remark(sender.id, f"its message was refused, for it claims to come from {whose}"[:500])
+        return False

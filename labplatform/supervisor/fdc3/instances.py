@@ -1,0 +1,116 @@
+"""An instance as the desktop agent holds it, and one request of it. Supervisor, fdc3."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ... import dacp
+from .errors import E
+
+if TYPE_CHECKING:
+    from .channels import Channel, ContextListener, PrivateChannel
+    from .intents import Owed
+
+Send = Callable[[bytes], None]
+
+
+class Instance:
+    """One connected instance, and all that ends with it."""
+
+    __slots__ = (
+        "acknowledged",
+        "app",
+        "app_id",
+        "awaits",
+        "channel",
+        "contexts",
+        "events",
+        "gone",
+        "id",
+        "intents",
+        "opened",
+        "owes",
+        "private",
+        "send",
+        "source",
+        "warned",
+    )
+
+    def __init__(self, app_id: str, instance_id: str, send: Send) -> None:
+        self.app_id = app_id
+        self.id = instance_id
+        self.send = send
+        self.app = dacp.AppIdentifier(app_id, instance_id)
+        self.source = msgspec.Raw(dacp.encode(self.app))
+        """`app` as it stands in messages."""
+        self.opened = False
+        """Its first getInfoRequest has come: its page's scripts run, and its listeners will follow."""
+        self.gone = False
+        self.warned = False
+        self.channel: Channel | None = None
+        """The user channel it has joined."""
+        self.contexts: dict[str, ContextListener] = {}
+        self.intents: dict[str, str] = {}
+        """Intent listeners: id to intent."""
+        self.events: set[str] = set()
+        """Listeners for the desktop agent's own events."""
+        self.private: dict[PrivateChannel, None] = {}
+        """The private channels it takes part in."""
+        self.owes: dict[str, Owed] = {}
+        """Intents that were delivered to it and whose result is still to come, by event."""
+        self.awaits: dict[str, Owed] = {}
+        """Intents that it raised and whose result is still to come, by event."""
+        self.acknowledged: str | None = None
+        """The last heartbeat it acknowledged."""
+
+    def handles(self, intent: str) -> bool:
+        """Whether it has a listener for this intent."""
+        return intent in self.intents.values()
+
+
+class Request:
+    """One request, to be answered once: at once or later."""
+
+    __slots__ = ("sender", "type", "uuid")
+
+    def __init__(self, sender: Instance, type: str, uuid: str) -> None:
+        self.sender = sender
+        self.type = type
+        self.uuid = uuid
+
+    def answer(self, payload: Any) -> None:
+        """Send its response; nothing if who asked is gone."""
+        self.respond(self.type.removesuffix("Request") + "Response", payload)
+
+    def refuse(self, error: E) -> None:
+        """Send an error as its response."""
+        self.answer({"error": error})
+
+    def respond(self, type: str, payload: Any) -> int:
+        """Send a response of this type; bytes sent."""
+        if self.sender.gone:
+            return 0
+        data = dacp.encode(
+            {
+                "type": type,
+                "meta": {
+                    "requestUuid": self.uuid,
+                    "responseUuid": dacp.new_id(),
+                    "timestamp": dacp.now(),
+                    "source": self.sender.source,
+                },
+                "payload": payload,
+            }
+        )
+        self.sender.send(data)
+        return len(data)
+
+
+def event(type: str, payload: Any, uuid: str | None = None) -> bytes:
+    """An event as bytes."""
+    return dacp.encode(
+        {"type": type, "meta": {"eventUuid": uuid or dacp.new_id(), "timestamp": dacp.now()}, "payload": payload}
+    )

@@ -1,0 +1,113 @@
+"""How an app comes onto the platform: a slot, the apps it requires, and the wait until it is up. Supervisor.
+
+Whoever asks for it, a controller or another app, the launch is the same one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from .. import machine
+from ..errors import LabError, LaunchError, PlatformStopped
+from ..manifest import Manifest
+from . import lifecycle
+from .lifecycle import State
+from .slot import Slot
+
+MOST_APPS = 200
+"""Apps one platform keeps; one more is refused."""
+BACKSTOP = 5.0
+"""Seconds beyond a launch's time-out: the lifecycle's own timer ends a slow start, and this only a broken one."""
+
+
+class Launching:
+    """Launches apps on one platform."""
+
+    def __init__(self, platform: Any) -> None:
+        self._platform = platform
+
+    def begin(self, manifest: Manifest, timeout: float) -> Slot:
+        """Begin to start one more instance, and what it requires. Returns at once; its instanceId is known then.
+
+        `timeout`: seconds until it must be ready. Raises `LaunchError`, `PlatformStopped`.
+        """
+        platform = self._platform
+        if len(platform.slots) >= MOST_APPS:
+            raise LaunchError(f"{manifest.app_id}: the platform holds {MOST_APPS} apps already; stop some first")
+        if platform.stopping:
+            raise PlatformStopped(f"{manifest.app_id} was not launched: the platform is being stopped")
+        for warning in manifest.warnings:
+            platform.log.remark(warning, kind="manifest", level="warning")
+        slot = self._new_slot(manifest)
+        self._launch_requirements(manifest, timeout)
+        platform.feed(slot, lifecycle.Launched(at=time.time(), policy=manifest.restart, timeout=timeout))
+        return slot
+
+    async def finish(self, slot: Slot, seconds: float) -> None:
+        """Wait until an app that was begun is up. One that does not come up leaves the platform: `LaunchError`."""
+        platform = self._platform
+        try:
+            settled = await platform.until(
+                slot, lambda slot: slot.state not in (State.STARTING, State.STOPPING), seconds + BACKSTOP
+            )
+        except asyncio.CancelledError:
+            platform.feed(slot, lifecycle.KillAsked(at=time.time(), by="the launch's cancellation"))
+            await platform.until(slot, lambda slot: not slot.live, 5)
+            platform.remove(slot)
+            raise
+        if slot.ready_at is None or not settled:
+            platform.remove(slot)
+            message = f"{slot.name} did not launch: {slot.life.detail or f'it is {slot.state}'}"
+            if lacking := await self._lacking_libraries(slot.life.detail):
+                message = f"{message}. {lacking}"
+            stderr = slot.host.stderr_tail[-4000:] if slot.host else ""
+            raise LaunchError(
+                message, app=slot.name, reason=slot.life.reason, stderr=stderr, console=list(slot.console)
+            )
+
+    async def _lacking_libraries(self, detail: str) -> str:
+        """What to install, if an app did not launch for want of the system's libraries; else empty."""
+        if not any(words in detail for words in ("shared object file", "Qt platform plugin", "connect to display")):
+            return ""
+        try:
+            # Some tenth of a second, in which others want to be served.
+            plugin = self._platform.order.qt_platform or "xcb"
+            libraries = await asyncio.to_thread(machine.missing_libraries, plugin)
+        except LabError:
+            return ""
+        packages = machine.package_names(libraries)
+        if not packages:
+            return ""
+        return f"This machine lacks {', '.join(sorted(libraries))}; run: {machine.install_line(packages)}"
+
+    def _new_slot(self, manifest: Manifest) -> Slot:
+        slots = self._platform.slots
+        name, number = manifest.app_id, 1
+        # A place that ended is free for the next launch of the same app.
+        while name in slots and (slots[name].live or slots[name].state is State.BACKING_OFF):
+            number += 1
+            name = f"{manifest.app_id}-{number}"
+        slot = Slot(name, manifest)
+        if name in slots:
+            # The log goes on as one story: incarnations keep counting.
+            slot.life = slots[name].life
+        else:
+            slot.life = lifecycle.Life(incarnation=self._platform.former.pop(name, 0))
+        slots[name] = slot
+        return slot
+
+    def _launch_requirements(self, manifest: Manifest, timeout: float) -> None:
+        platform = self._platform
+        for app_id in manifest.requires:
+            if any(slot.manifest.app_id == app_id and slot.live for slot in platform.slots.values()):
+                continue
+            required = platform.manifests.get(app_id)
+            if required is None:
+                platform.log.remark(
+                    f"requires {app_id!r}, but no manifest has that uuid", place=manifest.app_id, level="warning"
+                )
+                continue
+            slot = self._new_slot(required)
+            platform.feed(slot, lifecycle.Launched(at=time.time(), policy=required.restart, timeout=timeout))
