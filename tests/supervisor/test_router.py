@@ -8,14 +8,24 @@ import uuid
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.fdc3 import Desk
 
 from labplatform.dacp import now
-from labplatform.supervisor.fdc3 import router as routers
+from labplatform.supervisor.fdc3 import channels
 from labplatform.supervisor.fdc3.router import Router
 
+CHANNEL_REQUESTS = (
+    "getOrCreateChannelRequest",
+    "broadcastRequest",
+    "addContextListenerRequest",
+    "contextListenerUnsubscribeRequest",
+    "getCurrentContextRequest",
+)
+USER_CHANNELS = [f"fdc3.channel.{number}" for number in range(1, 9)]
 RESPONSES = {
     "getOrCreateChannelResponse": {"channel"},
     "broadcastResponse": set(),
@@ -80,7 +90,7 @@ class App:
 
 @pytest.fixture
 def apps() -> tuple[App, App, App]:
-    router = Router()
+    router = Router(Desk())
     trio = App(router, "one"), App(router, "two"), App(router, "three")
     trio[0].channel()
     return trio
@@ -187,7 +197,7 @@ def test_each_senders_order_is_kept(apps):
 
 def test_names_that_cannot_be_had(apps):
     one, _, _ = apps
-    for channel in routers.USER_CHANNELS:
+    for channel in USER_CHANNELS:
         assert one.ask("getOrCreateChannelRequest", channelId=channel) == {"error": "AccessDenied"}
     for kind, payload in (
         ("broadcastRequest", {"context": {"type": "note"}}),
@@ -195,13 +205,13 @@ def test_names_that_cannot_be_had(apps):
         ("getCurrentContextRequest", {"contextType": None}),
     ):
         assert one.ask(kind, channelId="nowhere", **payload) == {"error": "NoChannelFound"}
-    assert one.ask("findIntentRequest", intent="ViewChart") == {"error": "NotImplemented"}
+    assert one.ask("makeCoffeeRequest") == {"error": "MalformedMessage"}
 
 
 def test_there_is_a_limit_to_channels_and_listeners(apps, monkeypatch):
     one, _, _ = apps
-    monkeypatch.setattr(routers, "MOST_CHANNELS", 3)
-    monkeypatch.setattr(routers, "MOST_LISTENERS", 2)
+    monkeypatch.setattr(channels, "MOST_CHANNELS", 3)
+    monkeypatch.setattr(channels, "MOST_LISTENERS", 2)
     one.channel("second")
     one.channel("third")
     assert one.ask("getOrCreateChannelRequest", channelId="fourth") == {"error": "CreationFailed"}
@@ -212,22 +222,22 @@ def test_there_is_a_limit_to_channels_and_listeners(apps, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("kind", "payload"),
+    ("kind", "payload", "error"),
     [
-        ("broadcastRequest", {"channelId": "prices"}),
-        ("broadcastRequest", {"channelId": "prices", "context": "text"}),
-        ("broadcastRequest", {"channelId": "prices", "context": {"no": "type"}}),
-        ("broadcastRequest", {"channelId": 7, "context": {"type": "note"}}),
-        ("addContextListenerRequest", {"channelId": "prices", "contextType": ["a"]}),
-        ("getOrCreateChannelRequest", {}),
-        ("getOrCreateChannelRequest", {"channelId": None}),
-        ("contextListenerUnsubscribeRequest", {"listenerUUID": {}}),
+        ("broadcastRequest", {"channelId": "prices"}, "MalformedContext"),
+        ("broadcastRequest", {"channelId": "prices", "context": "text"}, "MalformedContext"),
+        ("broadcastRequest", {"channelId": "prices", "context": {"no": "type"}}, "MalformedContext"),
+        ("broadcastRequest", {"channelId": 7, "context": {"type": "note"}}, "MalformedMessage"),
+        ("addContextListenerRequest", {"channelId": "prices", "contextType": ["a"]}, "MalformedContext"),
+        ("getOrCreateChannelRequest", {}, "MalformedContext"),
+        ("getOrCreateChannelRequest", {"channelId": None}, "MalformedContext"),
+        ("contextListenerUnsubscribeRequest", {"listenerUUID": {}}, "MalformedMessage"),
     ],
 )
-def test_a_malformed_payload_is_answered_with_an_error(apps, kind, payload):
+def test_a_malformed_payload_is_answered_with_an_error(apps, kind, payload, error):
     one, two, _ = apps
     two.listen()
-    assert one.ask(kind, **payload) == {"error": "MalformedMessage"}
+    assert one.ask(kind, **payload) == {"error": error}
     assert two.contexts == []
 
 
@@ -235,7 +245,7 @@ def test_a_malformed_payload_is_answered_with_an_error(apps, kind, payload):
 def test_what_is_no_message_is_told_to_the_caller(apps, text):
     one, _, _ = apps
     before = len(one.heard)
-    with pytest.raises(routers.msgspec.DecodeError):
+    with pytest.raises(msgspec.DecodeError):
         one.router.receive("one", text)
     assert len(one.heard) == before
 
@@ -245,7 +255,7 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
 )
-kinds = st.sampled_from([*Router()._handlers, "openRequest", "Request", "broadcastEvent", "x"])
+kinds = st.sampled_from([*CHANNEL_REQUESTS, "openRequest", "Request", "broadcastEvent", "x"])
 
 
 @given(
@@ -255,7 +265,7 @@ kinds = st.sampled_from([*Router()._handlers, "openRequest", "Request", "broadca
 )
 def test_no_payload_breaks_it(kind, loose, fields):
     """Whatever the payload is, a request gets one response of the right shape, and the next request works."""
-    router = Router()
+    router = Router(Desk())
     one = App(router, "one")
     one.channel()
     for payload in (loose, fields):
