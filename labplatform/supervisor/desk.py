@@ -59,6 +59,10 @@ class PlatformDesk:
             # Who asked for it has its answer already, from the router.
             self._platform.log.remark(error.message, place=slot.name, level="warning")
 
+    def now(self) -> float:
+        """The loop's clock, in seconds."""
+        return self._loop.time()
+
     def later(self, seconds: float, call: Callable[[], Any]) -> asyncio.TimerHandle:
         """Call something on the loop after a while."""
         return self._loop.call_later(seconds, call)

@@ -146,6 +146,21 @@ def test_an_instance_that_declares_it_may_add_its_listener_later(world, raiser):
     assert world.desk.timers == 0
 
 
+def test_an_instance_that_has_just_opened_is_given_time_for_its_listener(world, raiser):
+    chart = world.start("chart")
+    raised = raiser.raise_intent("ViewChart", INSTRUMENT)
+    assert world.desk.launched == []
+    chart.handle("ViewChart")
+    assert raiser.answer_to(raised)["intentResolution"]["source"] == chart.identifier
+
+
+def test_an_instance_that_never_listened_is_left_alone(world, raiser):
+    world.start("chart")
+    world.desk.pass_time(15)
+    raiser.raise_intent("ViewChart", INSTRUMENT)
+    assert [app for app, _ in world.desk.launched] == ["chart"]
+
+
 def test_the_notebook_can_be_named_though_it_cannot_be_launched(world, raiser):
     notebook = world.start("jupyter", "kernel-1")
     notebook.handle("Analyse")

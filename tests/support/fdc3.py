@@ -64,6 +64,9 @@ class Desk:
         self.launched.append((app_id, instance))
         return instance
 
+    def now(self) -> float:
+        return self.time
+
     def later(self, seconds: float, call: Callable[[], Any]) -> Timer:
         timer = Timer(call)
         heapq.heappush(self._timers, (self.time + seconds, next(self._count), timer))

@@ -123,7 +123,9 @@ class Apps:
 
     def _get_info(self, request: Request, wish: p.Empty) -> None:
         asker = request.sender
-        first, asker.opened = not asker.opened, True
+        first = not asker.opened
+        if first:
+            asker.opened_at = self._desk.now()
         request.answer(
             {
                 "implementationMetadata": {

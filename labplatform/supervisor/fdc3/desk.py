@@ -72,6 +72,9 @@ class Desk(Protocol):
         Should it end before it is ready, `Router.disconnect` is told so, as of every end. Raises `LabError`.
         """
 
+    def now(self) -> float:
+        """Seconds on the clock that `later` goes by."""
+
     def later(self, seconds: float, call: Callable[[], Any]) -> Timer:
         """Call something on the loop after a while."""
 

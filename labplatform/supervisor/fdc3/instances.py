@@ -31,7 +31,7 @@ class Instance:
         "gone",
         "id",
         "intents",
-        "opened",
+        "opened_at",
         "owes",
         "private",
         "send",
@@ -46,8 +46,8 @@ class Instance:
         self.app = dacp.AppIdentifier(app_id, instance_id)
         self.source = msgspec.Raw(dacp.encode(self.app))
         """`app` as it stands in messages."""
-        self.opened = False
-        """Its first getInfoRequest has come: its page's scripts run, and its listeners will follow."""
+        self.opened_at: float | None = None
+        """When its first getInfoRequest came, on the desk's clock: its scripts run, and its listeners will follow."""
         self.gone = False
         self.warned = False
         self.channel: Channel | None = None
@@ -65,6 +65,11 @@ class Instance:
         """Intents that it raised and whose result is still to come, by event."""
         self.acknowledged: str | None = None
         """The last heartbeat it acknowledged."""
+
+    @property
+    def opened(self) -> bool:
+        """Whether it counts as open to others."""
+        return self.opened_at is not None
 
     def handles(self, intent: str) -> bool:
         """Whether it has a listener for this intent."""

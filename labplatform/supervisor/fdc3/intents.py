@@ -214,7 +214,7 @@ class Intents:
         self._resolve(raised, narrowed, join=False)
 
     def _resolve(self, raised: Raised, options: Iterable[AppIntent], join: bool) -> None:
-        """Choose where there is no choice; ask where there is one. `join`: see `_to_new`."""
+        """Choose where there is no choice; ask where there is one. `join`: an instance just coming up will do."""
         options = [option for option in options if option.apps]
         if not options:
             raise Refused(E.NO_APPS_FOUND)
@@ -225,9 +225,22 @@ class Intents:
                 self._to_instance(raised, intent, self._instances[running[0]])
                 return
             if not running:
-                self._to_new(raised, intent, app_id, join)
+                young = self._young(app_id, raised.request.sender) if join else None
+                if young is None:
+                    self._to_new(raised, intent, app_id, join)
+                else:
+                    self._to_instance(raised, intent, young)
                 return
         self._ask(raised, options)
+
+    def _young(self, app_id: str, but: Instance) -> Instance | None:
+        """Another instance that has opened just now, so that its listeners may still be on their way."""
+        since = self._desk.now() - self._deadlines.listener
+        for instance in self._instances.values():
+            opened = instance.opened_at
+            if instance.app_id == app_id and instance is not but and opened is not None and opened > since:
+                return instance
+        return None
 
     def _ask(self, raised: Raised, options: list[AppIntent]) -> None:
         resolver = self._desk.resolver
