@@ -216,12 +216,14 @@ def test_storage_in_a_shared_host_outlives_a_renderer(platform):
         assert app.evaluate_js("localStorage.getItem('kept')", timeout=20) == "yes"
 
 
-def test_persistent_storage_outlives_the_platform(platform):
-    for expected in (None, "1"):
+@pytest.mark.parametrize("visits", [3, pytest.param(40, marks=[pytest.mark.long, pytest.mark.timeout(600)])])
+def test_persistent_storage_outlives_the_platform(platform, visits):
+    """What a page stored last, just before it was closed, included."""
+    for visit in range(visits):
         with platform() as lab:
             app = lab.launch("keeper")
-            assert app.evaluate_js("localStorage.getItem('visits')", timeout=20) == expected
-            app.evaluate_js("localStorage.setItem('visits', '1'); 0", timeout=20)
+            assert app.evaluate_js("localStorage.getItem('visits')", timeout=20) == (str(visit) if visit else None)
+            app.evaluate_js(f"localStorage.setItem('visits', '{visit + 1}'); 0", timeout=20)
 
 
 def test_a_second_instance_does_not_share_persistent_storage(platform):

@@ -146,6 +146,8 @@ class QtGui:
             if shiboken6.isValid(profile):
                 shiboken6.delete(profile)
         self._profiles.clear()
+        # The storage is written by Chromium's own threads, which are waited for only when the application goes.
+        shiboken6.delete(self.application)
 
 
 class _NoExit:
