@@ -171,11 +171,17 @@ def test_apps_cannot_read_each_others_files_or_storage(platform, isolation):
         assert app.evaluate_js(sandboxed, timeout=20) == "undefined"
 
 
-@pytest.mark.parametrize(
-    "path",
-    ["../neighbour/index.html", "%2e%2e/neighbour/index.html", "..%2fneighbour/app.json", "%00", "/etc/passwd", "link"],
-)
-def test_nothing_outside_its_folder_is_served(platform, tmp_path, path):
+OUTSIDE = [
+    "../neighbour/index.html",
+    "%2e%2e/neighbour/index.html",
+    "..%2fneighbour/app.json",
+    "%00",
+    "/etc/passwd",
+    "link",
+]
+
+
+def test_nothing_outside_its_folder_is_served(platform, tmp_path):
     home = make_app(tmp_path, "curious")
     (tmp_path / "outside.txt").write_text("outside")
     (tmp_path / "neighbour").mkdir()
@@ -183,8 +189,8 @@ def test_nothing_outside_its_folder_is_served(platform, tmp_path, path):
     (home / "link").symlink_to(tmp_path / "outside.txt")
     with platform(home) as lab:
         app = lab.launch("curious")
-        said = app.evaluate_js(FETCH.format(f"app://curious/{path}"), timeout=20)
-        assert said == "refused"
+        for path in OUTSIDE:
+            assert app.evaluate_js(FETCH.format(f"app://curious/{path}"), timeout=20) == "refused", path
         # What is there is served, so it was not a matter of the asking.
         assert "<h1>page</h1>" in app.evaluate_js(FETCH.format("app://curious/./index.html?x#y"), timeout=20)
 

@@ -48,29 +48,29 @@ def test_promises_are_awaited(app):
     assert app.evaluate_js("({then: (done) => done(5)})", timeout=20) == 5
 
 
-@pytest.mark.parametrize(
-    ("code", "name", "words"),
-    [
-        ("throw new TypeError('not like this')", "TypeError", "not like this"),
-        ("Promise.reject(new RangeError('too far'))", "RangeError", "too far"),
-        ("nowhere.to.be.found", "ReferenceError", "nowhere is not defined"),
-        ("throw 'a text'", "Error", "a text"),
-        ("throw null", "Error", "null"),
-        ("1 +", "SyntaxError", "Unexpected end of input"),
-        ("() => 1", "TypeError", "a function has no JSON form"),
-        ("Symbol('x')", "TypeError", "a symbol has no JSON form"),
-        ("1n", "TypeError", "BigInt"),
-        ("const a = {}; a.a = a; a", "TypeError", "circular"),
-    ],
-)
-def test_errors(app, code, name, words):
-    with pytest.raises(JavaScriptError) as caught:
-        app.evaluate_js(code, timeout=20)
-    assert caught.value.detail["name"] == name
-    assert caught.value.detail["app"] == "hello"
-    assert str(caught.value).startswith(f"hello: {name}: ")
-    assert words in str(caught.value)
-    assert app.evaluate_js("1 + 1", timeout=20) == 2
+ERRORS = [
+    ("throw new TypeError('not like this')", "TypeError", "not like this"),
+    ("Promise.reject(new RangeError('too far'))", "RangeError", "too far"),
+    ("nowhere.to.be.found", "ReferenceError", "nowhere is not defined"),
+    ("throw 'a text'", "Error", "a text"),
+    ("throw null", "Error", "null"),
+    ("1 +", "SyntaxError", "Unexpected end of input"),
+    ("() => 1", "TypeError", "a function has no JSON form"),
+    ("Symbol('x')", "TypeError", "a symbol has no JSON form"),
+    ("1n", "TypeError", "BigInt"),
+    ("const a = {}; a.a = a; a", "TypeError", "circular"),
+]
+
+
+def test_errors(app):
+    for code, name, words in ERRORS:
+        with pytest.raises(JavaScriptError) as caught:
+            app.evaluate_js(code, timeout=20)
+        assert caught.value.detail["name"] == name
+        assert caught.value.detail["app"] == "hello"
+        assert str(caught.value).startswith(f"hello: {name}: ")
+        assert words in str(caught.value), code
+        assert app.evaluate_js("1 + 1", timeout=20) == 2
 
 
 def test_a_deadline(app):

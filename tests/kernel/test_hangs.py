@@ -35,8 +35,8 @@ def _is_spared(app, seconds: float = PAST_THE_END) -> None:
     ("isolation", "code", "words"),
     [
         ("process", "alert('Buy 100 AAPL?')", "alert: Buy 100 AAPL?"),
-        ("process", "confirm('Sure?')", "confirm: Sure?"),
-        ("process", "prompt('How many?')", "prompt: How many?"),
+        pytest.param("process", "confirm('Sure?')", "confirm: Sure?", marks=pytest.mark.long),
+        pytest.param("process", "prompt('How many?')", "prompt: How many?", marks=pytest.mark.long),
         ("shared-process", "alert('Buy?')", "alert: Buy?"),
     ],
 )

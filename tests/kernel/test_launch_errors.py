@@ -58,32 +58,32 @@ def test_an_app_that_is_not_there(lab):
         lab["hello"]
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        (None, "no such file"),
-        ("{", "JSON"),
-        ("[]", "expected"),
-        ("", "JSON"),
-        ("{}", "startup_app"),
-        ('{"startup_app": {"uuid": "x", "name": "X", "url": 7}}', r"\$\.startup_app\.url: expected .*found 7"),
-        (
-            '{"startup_app": {"uuid": "X y", "name": "X", "url": "i.html"}}',
-            r"\$\.startup_app\.uuid: expected lower-case",
-        ),
-        (
-            '{"startup_app": {"uuid": "x", "name": "X", "url": "../x.html"}}',
-            r"\$\.startup_app\.url: expected a file inside",
-        ),
-    ],
-)
-def test_a_wrong_manifest(lab, tmp_path, text, words):
+WRONG = [
+    (None, "no such file"),
+    ("{", "JSON"),
+    ("[]", "expected"),
+    ("", "JSON"),
+    ("{}", "startup_app"),
+    ('{"startup_app": {"uuid": "x", "name": "X", "url": 7}}', r"\$\.startup_app\.url: expected .*found 7"),
+    (
+        '{"startup_app": {"uuid": "X y", "name": "X", "url": "i.html"}}',
+        r"\$\.startup_app\.uuid: expected lower-case",
+    ),
+    (
+        '{"startup_app": {"uuid": "x", "name": "X", "url": "../x.html"}}',
+        r"\$\.startup_app\.url: expected a file inside",
+    ),
+]
+
+
+def test_a_wrong_manifest(lab, tmp_path):
     file = tmp_path / "app.json"
-    if text is not None:
-        file.write_text(text)
-    with pytest.raises(ManifestError, match=words) as caught:
-        lab.launch(file)
-    assert str(file) in str(caught.value)
+    for text, words in WRONG:
+        if text is not None:
+            file.write_text(text)
+        with pytest.raises(ManifestError, match=words) as caught:
+            lab.launch(file)
+        assert str(file) in str(caught.value)
 
 
 def test_a_manifest_that_may_not_be_read(platform, tmp_path):
@@ -129,10 +129,10 @@ def test_a_page_file_that_is_not_there(lab, tmp_path):
     assert str(home) in str(caught.value)
 
 
-@pytest.mark.parametrize("status", [404, 500, 403])
-def test_a_server_that_answers_with_an_error(lab, web, status):
-    address = web.page("/page", "<h1>sorry</h1>", status)
-    assert f"{address} answered with HTTP status {status}" in _launch(lab, address)
+def test_a_server_that_answers_with_an_error(lab, web):
+    for status in (404, 500, 403):
+        address = web.page("/page", "<h1>sorry</h1>", status)
+        assert f"{address} answered with HTTP status {status}" in _launch(lab, address)
 
 
 def test_a_server_that_is_not_there(lab):
@@ -183,20 +183,20 @@ def test_a_service_that_raises_at_once(lab):
     assert any(entry.kind == "traceback" and "no feed at this hour" in entry.text for entry in lab.events)
 
 
-@pytest.mark.parametrize(
-    ("python", "words"),
-    [
-        ("raise OSError('the key is lost')", "OSError: the key is lost"),
-        ("import not_a_module_of_this_world", "ModuleNotFoundError: No module named 'not_a_module_of_this_world'"),
-        ("def main(lab:", "SyntaxError"),
-        ("def other(lab): pass", "AttributeError: .*main"),
-    ],
-)
+UNLOADABLE = [
+    ("raise OSError('the key is lost')", "OSError: the key is lost"),
+    ("import not_a_module_of_this_world", "ModuleNotFoundError: No module named 'not_a_module_of_this_world'"),
+    ("def main(lab:", "SyntaxError"),
+    ("def other(lab): pass", "AttributeError: .*main"),
+]
+
+
 @pytest.mark.parametrize("page", [None, "<!doctype html><title>page</title>"], ids=["service", "page"])
-def test_a_python_side_that_cannot_be_loaded(lab, tmp_path, python, words, page):
-    home = make_app(tmp_path, "broken", page=page, python=python)
-    with pytest.raises(LaunchError, match=f"broken did not launch: its Python side raised: {words}"):
-        lab.launch(home)
+def test_a_python_side_that_cannot_be_loaded(lab, tmp_path, page):
+    for number, (python, words) in enumerate(UNLOADABLE):
+        home = make_app(tmp_path / str(number), "broken", page=page, python=python)
+        with pytest.raises(LaunchError, match=f"broken did not launch: its Python side raised: {words}"):
+            lab.launch(home)
 
 
 def test_a_python_side_that_ends_the_process(lab):
