@@ -145,8 +145,11 @@ class Platform(Observable):
             on_frame=self._take_frame,
             on_end=self._connection_ended,
         )
-        for entry in self._connection.ask(m.Subscribe, list[m.Entry], timeout):
-            self._entries.append(entry)
+        so_far = self._connection.ask(m.Subscribe, list[m.Entry], timeout)
+        with self._news_lock:
+            # News may have come before this answer was taken, with entries that are in it as well.
+            known = {entry.seq: entry for entry in [*so_far, *self._entries]}
+            self._entries = deque((known[seq] for seq in sorted(known)), maxlen=EVENTS_KEPT)
 
     def stop(self, timeout: float = 5.0) -> None:
         """Stop every app and the supervisor; nothing is left when this returns.
@@ -345,7 +348,8 @@ class Platform(Observable):
     def _take_news(self, news: m.News) -> None:
         with self._news_lock:
             if news.entries:
-                self._entries.extend(news.entries)
+                last = self._entries[-1].seq if self._entries else 0
+                self._entries.extend(entry for entry in news.entries if entry.seq > last)
                 self.set_trait("events", tuple(self._entries))
             for status in news.apps:
                 self._app_for(status)

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from platformdirs import user_data_path
 
 from .. import messages as m
 from . import endings
 from .lifecycle import State
+from .profiles import Profiles
 from .slot import Slot
 from .spawn import HostProcess
 
@@ -31,7 +31,7 @@ class Hosts:
         self.dying: set[HostProcess] = set()
         self._platform = platform
         self._order: m.SupervisorOrder = platform.order
-        self._session = session
+        self._profiles = Profiles(session, lambda place, text: platform.log.remark(text, place=place, level="warning"))
         self._loop = asyncio.get_running_loop()
 
     async def end_all(self, seconds: float) -> None:
@@ -82,13 +82,15 @@ class Hosts:
                 place=slot.name, instance=slot.instance, incarnation=slot.life.incarnation, token=slot.token
             )
         else:
+            shared = host.order.shared_renderer
+            profile = self._profiles.shared(key) if shared else self._profiles.own(slot, self._platform.slots.values())
             order = m.OpenInstance(
                 place=slot.name,
                 instance=slot.instance,
                 incarnation=slot.life.incarnation,
                 token=slot.token,
                 manifest=manifest,
-                profile=str(self._profile(slot, host)),
+                profile=str(profile),
             )
         slot.host = host
         slot.pid = host.pid
@@ -118,27 +120,6 @@ class Hosts:
             theme=self._order.theme,
         )
         return HostProcess(key, order, self._platform.from_host, self._gone, self._noticed)
-
-    def _profile(self, slot: Slot, host: HostProcess) -> Path:
-        """The folder of an app's cookies and storage: the session's own, or one that outlives it.
-
-        Pages can share a renderer only if they share their profile, which then lasts for the session.
-        """
-        if host.order.shared_renderer:
-            return self._session / "profiles" / host.key.replace(":", "-")
-        if slot.manifest.storage == "persistent":
-            in_use = any(
-                other is not slot and other.manifest.app_id == slot.manifest.app_id and other.live
-                for other in self._platform.slots.values()
-            )
-            if not in_use:
-                return user_data_path("labplatform") / "profiles" / slot.manifest.app_id
-            self._platform.log.remark(
-                "another instance holds this app's persistent storage; this one gets storage for the session",
-                place=slot.name,
-                level="warning",
-            )
-        return self._session / "profiles" / slot.name
 
     def share_names(self, host: HostProcess) -> None:
         """Tell each tenant of a host who the others are."""

@@ -17,7 +17,7 @@ from .lifecycle import State
 from .slot import Slot
 
 MOST_APPS = 200
-"""Apps one platform keeps; one more is refused."""
+"""Apps that may be up on one platform; one more is refused."""
 BACKSTOP = 5.0
 """Seconds beyond a launch's time-out: the lifecycle's own timer ends a slow start, and this only a broken one."""
 
@@ -34,8 +34,8 @@ class Launching:
         `timeout`: seconds until it must be ready. Raises `LaunchError`, `PlatformStopped`.
         """
         platform = self._platform
-        if len(platform.slots) >= MOST_APPS:
-            raise LaunchError(f"{manifest.app_id}: the platform holds {MOST_APPS} apps already; stop some first")
+        if sum(slot.live for slot in platform.slots.values()) >= MOST_APPS:
+            raise LaunchError(f"{manifest.app_id}: {MOST_APPS} apps are up on this platform already; stop some first")
         if platform.stopping:
             raise PlatformStopped(f"{manifest.app_id} was not launched: the platform is being stopped")
         for warning in manifest.warnings:
