@@ -11,14 +11,14 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from contextlib import ExitStack
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import connect
 
 from . import messages as m
-from .errors import ConnectionRefused, LabTimeout, SupervisorLost, from_wire
+from .errors import BadRequest, ConnectionRefused, LabTimeout, SupervisorLost, from_wire
 
 OPEN_SECONDS = 5.0
 SLACK = 5.0
@@ -32,6 +32,14 @@ _read = m.Reader(m.ToController)
 
 def _ignore(*_: Any) -> None:
     """Nobody wants to know."""
+
+
+class Asked(NamedTuple):
+    """A request under way: its number, its name for messages, and where its answer comes."""
+
+    number: int
+    what: str
+    answer: Future[msgspec.Raw]
 
 
 class Connection:
@@ -97,26 +105,41 @@ class Connection:
         little longer. An interrupt (Ctrl-C) cancels the request there, too. Raises what the supervisor refused with,
         `LabTimeout`, `SupervisorLost`.
         """
+        asked = self.begin(kind, **fields)
+        return self.finish(asked, answer, seconds)
+
+    def begin(self, kind: type, **fields: Any) -> Asked:
+        """Send a request; `finish` waits for its answer. Raises `BadRequest`, `SupervisorLost`."""
         number = next(self._ids)
-        future: Future[msgspec.Raw] = Future()
+        data = m.encode(kind(id=number, **fields))
+        if len(data) > m.MAX_REQUEST:
+            raise BadRequest(f"a request of {len(data)} bytes is over the limit of {m.MAX_REQUEST}")
+        asked = Asked(number, kind.__name__.lower(), Future())
         with self._lock:
             if self._ended:
                 raise SupervisorLost(self._ended)
-            self._waiting[number] = future
+            self._waiting[number] = asked.answer
         try:
-            self._send(kind(id=number, **fields))
+            self._send_bytes(data)
+        except BaseException:
+            self._forget(number)
+            raise
+        return asked
+
+    def finish(self, asked: Asked, answer: type[T], seconds: float) -> T:
+        """Wait for the answer to a request that was begun; all else as in `ask`."""
+        number, future = asked.number, asked.answer
+        try:
             # Not result(timeout): what the supervisor refuses with may itself be a TimeoutError.
             if not wait([future], seconds + SLACK).done:
                 self._cancel(number)
-                what = kind.__name__.lower()
-                raise LabTimeout(f"waited {seconds + SLACK:g} s; the supervisor did not answer {what!r}")
+                raise LabTimeout(f"waited {seconds + SLACK:g} s; the supervisor did not answer {asked.what!r}")
             raw = future.result()
         except KeyboardInterrupt:
             self._cancel(number)
             raise
         finally:
-            with self._lock:
-                self._waiting.pop(number, None)
+            self._forget(number)
         return m.decode(raw, answer)
 
     def tell(self, kind: type, **fields: Any) -> None:
@@ -135,9 +158,21 @@ class Connection:
         if threading.current_thread() is not self._thread:
             self._thread.join(2)
 
+    def cancel(self, asked: Asked) -> None:
+        """No longer wait for a request; a launch under way is undone there."""
+        self._cancel(asked.number)
+        self._forget(asked.number)
+
+    def _forget(self, number: int) -> None:
+        with self._lock:
+            self._waiting.pop(number, None)
+
     def _send(self, message: Any) -> None:
+        self._send_bytes(m.encode(message))
+
+    def _send_bytes(self, data: bytes) -> None:
         try:
-            self._socket.send(m.encode(message).decode())
+            self._socket.send(data.decode())
         except (ConnectionClosed, OSError):
             raise SupervisorLost(self._ended or "the connection to the supervisor is closed") from None
 

@@ -28,7 +28,13 @@ JsHeap = Annotated[int, msgspec.Meta(ge=64 << 20, le=4 << 30)]
 Timeout = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 
 MAX_MESSAGE = 1 << 20
-"""Bytes a page or controller may send in one message, once its token is known."""
+"""Bytes a page may send in one message, once its token is known."""
+MAX_REQUEST = 32 << 20
+"""Bytes a controller may send in one message: a person's code, or a manifest."""
+MAX_TEXT = 16 << 10
+"""Characters of a text that goes into the log: a traceback, a remark, a detail."""
+MAX_URL = 2048
+"""Characters of a page's address that are told."""
 MAX_FIRST_MESSAGE = 4096
 """Bytes a connection may send before its token is known."""
 MAX_HOST_FRAME = 64 << 20
@@ -95,9 +101,11 @@ class SandboxInfo(msgspec.Struct, frozen=True, kw_only=True):
 class AppStatus(msgspec.Struct, frozen=True, kw_only=True):
     """All that a controller shows of one app. Times are seconds since the epoch, sizes bytes.
 
-    `reason` says why the app ended last, in Electron's process-gone words (and `unresponsive`); `detail` in plain ones.
+    `revision` grows with each status the supervisor gives, so that an older one is told from a newer one. `reason` says
+    why the app ended last, in Electron's process-gone words (and `unresponsive`); `detail` in plain ones.
     """
 
+    revision: int
     place: str
     app_id: str
     title: str

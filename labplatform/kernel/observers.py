@@ -50,7 +50,7 @@ class ObserverThread:
         while (function := self._queue.get()) is not None:
             try:
                 function()
-            except Exception:
+            except BaseException:  # SystemExit included: the thread serves every other observer, too
                 traceback.print_exc(file=sys.stderr)
 
 

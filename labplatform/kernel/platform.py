@@ -23,7 +23,7 @@ import traitlets
 from .. import machine
 from .. import messages as m
 from ..connection import Connection
-from ..errors import LabError, PlatformStopped, StartError, SupervisorLost, UnknownApp
+from ..errors import LabError, PlatformError, PlatformStopped, StartError, SupervisorLost, UnknownApp
 from ..manifest import Manifest, load_manifests, manifest_for_url, parse_manifest, parse_size
 from ..resources import manifests_folder
 from .app import App
@@ -173,7 +173,11 @@ class Platform(Observable):
                     self._connection.ask(m.Shutdown, type(None), timeout + 5, timeout=timeout)
                 except LabError:
                     pass
-            self._let_go()
+                finally:
+                    # Also when interrupted: to be let go of ends the supervisor in any case.
+                    self._let_go()
+            else:
+                self._let_go()
             _present.discard(self)
 
     def _let_go(self) -> None:
@@ -197,7 +201,7 @@ class Platform(Observable):
         for former in list(_present):
             if former is self or former._alongside:
                 continue
-            if former.state == "lost":
+            if former.state in ("lost", "stopped"):
                 # Its guardian and its threads are still this process's to let go of.
                 former.stop()
             elif former.state == "running":
@@ -272,24 +276,25 @@ class Platform(Observable):
         Raises the first error, after all have come to an end; the others stay up.
         """
         wanted = app_ids or tuple(a for a, manifest in self._manifests.items() if manifest.page_url)
-        outcomes: list[App | BaseException] = [StartError("not launched")] * len(wanted)
-
-        def launch(index: int, app_id: str) -> None:
+        connection = self._ready_to_ask("launch_all()")
+        under_way = [connection.begin(m.Launch, timeout=timeout, **self._what_to_launch(app_id)) for app_id in wanted]
+        launched: list[App] = []
+        first_error: LabError | None = None
+        for asked in list(under_way):
             try:
-                outcomes[index] = self.launch(app_id, timeout)
-            except BaseException as error:
-                outcomes[index] = error
-
-        self.start()
-        threads = [threading.Thread(target=launch, args=pair, daemon=True) for pair in enumerate(wanted)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise outcome
-        return outcomes
+                status = connection.finish(asked, m.AppStatus, timeout + 6)
+                launched.append(self._adopt(status))
+            except LabError as error:
+                first_error = first_error or error
+            except BaseException:
+                # Interrupted: what is still on its way is undone, what is up stays.
+                for other in under_way:
+                    connection.cancel(other)
+                raise
+            under_way.remove(asked)
+        if first_error:
+            raise first_error
+        return launched
 
     def _what_to_launch(self, app: Any) -> dict[str, Any]:
         if isinstance(app, Manifest):
@@ -318,14 +323,22 @@ class Platform(Observable):
     # --- between connection and user
 
     def _ask(self, kind: type, answer: Any, seconds: float, **fields: Any) -> Any:
+        return self._ready_to_ask(f"{kind.__name__.lower()}()").ask(kind, answer, seconds, **fields)
+
+    def _ready_to_ask(self, call: str) -> Connection:
+        """The connection, with the platform started if need be. Raises what keeps this call from being made."""
         if self._observers is not None:
-            self._observers.refuse_here(f"{kind.__name__.lower()}()")
+            self._observers.refuse_here(call)
+        if os.getpid() != self._pid:
+            raise PlatformError(
+                f"this platform belongs to process {self._pid}, and this is a fork of it; make a Platform() of your own"
+            )
         self.start()
         connection = self._connection
         if connection is None:
             self._refuse_if_over()
             raise SupervisorLost("the platform is not connected")
-        return connection.ask(kind, answer, seconds, **fields)
+        return connection
 
     def _refuse_if_over(self) -> None:
         if self.state in ("stopped", "lost"):
@@ -341,7 +354,7 @@ class Platform(Observable):
         if app is None:
             app = self._by_name[status.place] = App(self, status)
             self.set_trait("apps", tuple(self._by_name.values()))
-        elif status.incarnation >= app.incarnation:
+        elif status.revision > app._status.revision:
             app._take(status)
         return app
 

@@ -115,7 +115,7 @@ async def serve(order: m.SupervisorOrder) -> None:
         os.write(1, m.encode(ready) + b"\n")
         watch_input(lambda: end("the controller's end"))
         await supervisor.finished.wait()
-        await asyncio.sleep(0)
+        await supervisor.controllers.settle(0.5)
         path.unlink(missing_ok=True)
         await supervisor.door.close()
     finally:

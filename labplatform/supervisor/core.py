@@ -61,6 +61,7 @@ class Supervisor:
         self._gone: list[str] = []
         self._flushing = False
         self.stopping = False
+        self._ending: asyncio.Task[None] | None = None
         self.hosts = Hosts(self, self._session)
         self.watch = Watch(self, self.hosts)
 
@@ -71,6 +72,12 @@ class Supervisor:
         self._session.mkdir(mode=0o700, exist_ok=True)
         await self.door.open()
         self.watch.start()
+
+    def begin_stop(self, grace: float, by: str) -> asyncio.Task[None]:
+        """End every app and then the platform, in a task of its own; asked again, the same one."""
+        if self._ending is None:
+            self._ending = self._loop.create_task(self.stop(grace, by))
+        return self._ending
 
     async def stop(self, grace: float = STOP_GRACE, by: str = "the platform's stop") -> None:
         """End every app, then say so; nothing is left when this returns."""
@@ -155,7 +162,7 @@ class Supervisor:
             # Accounted for; what its former process still does is not this app's any more.
             slot.host = None
         event = lifecycle.Ended(
-            at=time.time(), incarnation=slot.life.incarnation, reason=ending.reason, detail=ending.detail
+            at=time.time(), incarnation=slot.life.incarnation, reason=ending.reason, detail=ending.detail[: m.MAX_TEXT]
         )
         self.feed(slot, event)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from .. import messages as m
 from ..messages import Entry
 from . import lifecycle
 
@@ -47,14 +48,14 @@ class Log:
             instance=instance,
             was=str(was),
             state=str(life.state),
-            text=_words(event),
+            text=_words(event)[: m.MAX_TEXT],
             level="error" if life.state in ("crashed", "failed") else "info",
             event=fields,
         )
 
     def remark(self, text: str, *, kind: str = "remark", place: str | None = None, level: str = "info") -> None:
         """Something that changes no state but that a person should know."""
-        self._add(time=time.time(), kind=kind, place=place, text=text, level=level)
+        self._add(time=time.time(), kind=kind, place=place, text=text[: m.MAX_TEXT], level=level)
 
     def removed(self, place: str) -> None:
         """A place is off the platform: what fills it next is another story."""

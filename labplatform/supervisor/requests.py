@@ -29,7 +29,13 @@ CAPTURE_TIMEOUT = 2.0
 """Seconds a picture for a live view may take."""
 CONTROLLER = "a controller"
 
+
+class _Number(msgspec.Struct):
+    id: int
+
+
 _read = m.Reader(m.Request)
+_number_of = msgspec.json.Decoder(_Number).decode
 
 
 class ControllerSpeaker:
@@ -38,6 +44,7 @@ class ControllerSpeaker:
     def __init__(self, supervisor: Any) -> None:
         self._supervisor = supervisor
         self.subscribed: set[Peer] = set()
+        self._peers: set[Peer] = set()
         self._tasks: dict[tuple[Peer, int], asyncio.Task[None]] = {}
         self._watches: dict[tuple[Peer, str], asyncio.Task[None]] = {}
         self._results: dict[int, tuple[asyncio.Future[m.HostResult], Slot, int]] = {}
@@ -60,11 +67,18 @@ class ControllerSpeaker:
 
     def joined(self, peer: Peer) -> None:
         """A controller is connected."""
+        self._peers.add(peer)
         peer.send(m.Welcome())
 
     def said(self, peer: Peer, data: str) -> None:
-        """Take one request. Raises `msgspec.DecodeError`, which ends the connection."""
-        request = _read(data)
+        """Take one request. Raises `msgspec.DecodeError` for what is no request at all, which ends the connection."""
+        try:
+            request = _read(data)
+        except msgspec.ValidationError as error:
+            # A wrong value is the request's fault and not the connection's.
+            number = _number_of(data).id
+            peer.send(m.Refusal(id=number, kind="BadRequest", message=f"not accepted: {error}"))
+            return
         if isinstance(request, m.Cancel):
             if task := self._tasks.get((peer, request.request)):
                 task.cancel()
@@ -76,6 +90,7 @@ class ControllerSpeaker:
 
     def left(self, peer: Peer) -> None:
         """A controller is gone; what it waited for goes on without it, but for launches and pictures."""
+        self._peers.discard(peer)
         self.subscribed.discard(peer)
         for key, task in list(self._tasks.items()):
             if key[0] is peer:
@@ -83,6 +98,15 @@ class ControllerSpeaker:
         for key, task in list(self._watches.items()):
             if key[0] is peer:
                 task.cancel()
+                del self._watches[key]
+
+    async def settle(self, seconds: float) -> None:
+        """Let the answers that are due go out, for at most `seconds`: after it the connections are closed."""
+        if self._tasks:
+            await asyncio.wait(set(self._tasks.values()), timeout=seconds)
+        deadline = asyncio.get_running_loop().time() + seconds
+        while any(peer.backlog for peer in self._peers) and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
 
     def publish(self, news: m.News) -> None:
         """Tell every subscriber."""
@@ -277,6 +301,10 @@ class ControllerSpeaker:
             try:
                 if slot.state not in (State.RUNNING, State.UNRESPONSIVE) or not slot.has_page:
                     raise NotRunning(str(slot.state) if slot.has_page else "it has no window")
+                if peer.backlog:
+                    # Whoever is behind gets a later picture, not an older one more.
+                    await asyncio.sleep(1 / request.rate)
+                    continue
                 raw = await self._picture(slot, "jpeg", request.max_width, CAPTURE_TIMEOUT)
                 new: Any = hashlib.blake2b(bytes(raw), digest_size=16).digest()
                 if new != seen:
@@ -300,4 +328,5 @@ class ControllerSpeaker:
         return list(self._supervisor.log)
 
     async def _shutdown(self, peer: Peer, request: m.Shutdown) -> None:
-        await self._supervisor.stop(request.timeout, by=CONTROLLER)
+        # The supervisor's own task: it goes on even if nobody waits for it any more.
+        await asyncio.shield(self._supervisor.begin_stop(request.timeout, CONTROLLER))

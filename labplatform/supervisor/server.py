@@ -24,8 +24,12 @@ FIRST_SECONDS = 2.0
 WAITING_AT_ONCE = 32
 HANDSHAKE_BYTES = 8192
 """Bytes of HTTP that may come before the first message."""
-QUEUED_BYTES = 16 << 20
-"""Bytes that may wait for one peer; past this it is a slow consumer."""
+QUEUED_BYTES = {"page": 16 << 20, "controller": 128 << 20}
+"""Bytes that may wait for one peer before one more message makes it a slow consumer. A kernel may be held up for long
+by the user's own code, and losing its controller would cost a person the platform."""
+LARGEST = {"page": m.MAX_MESSAGE, "controller": m.MAX_REQUEST}
+NOTES_EVERY = 5.0
+"""Seconds between two remarks about connections without a token; those in between are counted."""
 CLOSE_PROTOCOL, CLOSE_REFUSED, CLOSE_REPLACED, CLOSE_SLOW = 4000, 4001, 4003, 4008
 
 _log = logging.getLogger("labplatform.websockets")
@@ -44,8 +48,9 @@ class Speaker(Protocol):
 class Peer:
     """One connection whose token was right. `send` never waits."""
 
-    def __init__(self, connection: ServerConnection, name: str) -> None:
+    def __init__(self, connection: ServerConnection, name: str, role: str) -> None:
         self.name = name
+        self._most = QUEUED_BYTES[role]
         self.cut_off = ""
         self._connection = connection
         self._queue: deque[bytes] = deque()
@@ -60,11 +65,18 @@ class Peer:
         """Queue JSON as it is."""
         if self.cut_off:
             return
+        # What waited before says whether it reads; one large message says nothing.
+        if self._queued > self._most:
+            self.cut("slow consumer", CLOSE_SLOW)
+            return
         self._queue.append(data)
         self._queued += len(data)
-        if self._queued > QUEUED_BYTES:
-            self.cut("slow consumer", CLOSE_SLOW)
         self._wake.set()
+
+    @property
+    def backlog(self) -> int:
+        """Bytes that wait to be sent."""
+        return self._queued
 
     def cut(self, reason: str, code: int) -> None:
         """End this connection, telling it why as far as it still listens."""
@@ -104,6 +116,8 @@ class Door:
         self._note = note
         self._server: Server | None = None
         self._waiting: set[_Guarded] = set()
+        self._unnoted = 0
+        self._noted_at = -NOTES_EVERY
         self.port = 0
 
     async def open(self) -> None:
@@ -137,6 +151,15 @@ class Door:
         connection.door = self
         return connection
 
+    def _note_stranger(self, text: str) -> None:
+        """A remark about somebody without a token: now and then only, for anybody on the machine can cause them."""
+        now = asyncio.get_running_loop().time()
+        self._unnoted += 1
+        if now - self._noted_at >= NOTES_EVERY:
+            more = f" (and {self._unnoted - 1} more)" if self._unnoted > 1 else ""
+            self._note(text + more)
+            self._noted_at, self._unnoted = now, 0
+
     async def _serve(self, connection: _Guarded) -> None:
         try:
             first = await connection.recv()
@@ -144,17 +167,17 @@ class Door:
         except ConnectionClosed:
             return
         except (msgspec.DecodeError, TypeError, ValueError):
-            self._note("a connection was ended: its first message was not a hello")
+            self._note_stranger("a connection was ended: its first message was not a hello")
             await connection.close(CLOSE_PROTOCOL, "the first message must be a hello with a token")
             return
         admitted = self._admit(hello)
         if admitted is None:
-            self._note(f"a connection was refused: its {hello.role} token is not known")
+            self._note_stranger(f"a connection was refused: its {hello.role} token is not known")
             await connection.close(CLOSE_REFUSED, "this token is not known")
             return
-        connection.known()
+        connection.known(LARGEST[hello.role])
         speaker, name = admitted
-        peer = Peer(connection, name)
+        peer = Peer(connection, name, hello.role)
         writer = asyncio.create_task(peer.write())
         speaker.joined(peer)
         try:
@@ -166,7 +189,7 @@ class Door:
                 speaker.said(peer, data)
         except ConnectionClosed:
             if connection.protocol.close_code == 1009:
-                self._note(f"{name} was cut off: a message was over {m.MAX_MESSAGE} bytes")
+                self._note(f"{name} was cut off: a message was over {LARGEST[hello.role]} bytes")
         except msgspec.DecodeError as error:
             self._note(f"{name} was cut off: {error}")
             peer.cut(f"not understood: {error}"[:120], CLOSE_PROTOCOL)
@@ -205,10 +228,10 @@ class _Guarded(ServerConnection):
         self._forget()
         super().connection_lost(exc)
 
-    def known(self) -> None:
-        """Its token was right: from now on it may send whole messages."""
+    def known(self, largest: int) -> None:
+        """Its token was right: from now on it may send whole messages, of `largest` bytes at most."""
         self._forget()
-        self.protocol.max_message_size = m.MAX_MESSAGE
+        self.protocol.max_message_size = largest
 
     def _too_late(self) -> None:
         self.transport.abort()

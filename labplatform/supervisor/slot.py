@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import secrets
 import uuid
 from collections import deque
@@ -17,6 +18,8 @@ from .spawn import HostProcess
 
 CONSOLE_KEPT = 50
 """Lines of a page's console that are kept."""
+
+_revisions = itertools.count(1)
 
 
 class Slot:
@@ -84,6 +87,7 @@ class Slot:
     def status(self) -> m.AppStatus:
         """What controllers see of it."""
         return m.AppStatus(
+            revision=next(_revisions),
             place=self.name,
             app_id=self.manifest.app_id,
             title=self.manifest.title,
@@ -97,7 +101,7 @@ class Slot:
             ready_at=self.ready_at,
             reason=self.life.reason,
             detail=self.life.detail,
-            url=self.url,
+            url=self.url and self.url[: m.MAX_URL],
             dialog=self.dialog,
             processes=self.processes if self.live else (),
             sampled_at=self.sampled_at,
