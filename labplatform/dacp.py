@@ -86,7 +86,7 @@ class Channel:
         self.id = channel_id
 
     def broadcast(self, context: Context) -> None:
-        """Send a context to everyone who listens on this channel. Does not wait. Raises `ValueError`, `LabError`."""
+        """Send a context to everyone who listens on this channel. Raises `ValueError`, `LabError`."""
         if not isinstance(context, dict) or not isinstance(context.get("type"), str):
             raise ValueError("a context is a dict with a text `type`")
         self._client.post("broadcastRequest", {"channelId": self.id, "context": context})

@@ -405,10 +405,14 @@ class HostOrder(_Message, frozen=True, tag="host-order"):
 
 
 class OpenInstance(_Message, frozen=True, tag="open-instance"):
-    """Fill a place: open its window and page, start its Python side. `profile`: where its cookies and storage lie."""
+    """Fill a place: open its window and page, start its Python side. `profile`: where its cookies and storage lie.
+
+    `service_instance`: who its Python side is for other apps; without a page, `instance` itself.
+    """
 
     place: str
     instance: str
+    service_instance: str
     incarnation: int
     token: str
     manifest: Manifest

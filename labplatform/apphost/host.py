@@ -17,8 +17,12 @@ from .service import Service
 
 
 class Window(Protocol):
-    """One place's window, as a GUI backend provides it. All calls come on the GUI thread."""
+    """One place's window, as a GUI backend provides it. All calls come on the GUI thread; until it is `built`, only
+    `close`.
+    """
 
+    @property
+    def built(self) -> bool: ...
     def reload(self, order: m.ReloadInstance) -> None: ...
     def close(self) -> None: ...
     def ping(self, seq: int) -> None: ...
@@ -128,7 +132,9 @@ class Host:
         try:
             self._handlers[type(message)](message)
         except Exception:
-            self.send(m.Remark(text=traceback.format_exc(), level="error", place=getattr(message, "place", "")))
+            self.send(
+                m.Remark(text=traceback.format_exc()[-m.MAX_TEXT :], level="error", place=getattr(message, "place", ""))
+            )
 
     def _open(self, order: m.OpenInstance) -> None:
         filled = self.filled[order.place] = Filled(order)
@@ -159,12 +165,12 @@ class Host:
         self.send(m.HostPong(seq=order.seq))
         for place in order.pages:
             filled = self.filled.get(place)
-            if filled and filled.window:
+            if filled and filled.window and filled.window.built:
                 filled.window.ping(order.seq)
 
     def _window(self, order: Any) -> Window | None:
         filled = self.filled.get(order.place)
-        if filled is None or filled.window is None:
+        if filled is None or filled.window is None or not filled.window.built:
             message = f"{order.place} has no window"
             self.send(m.HostResult(request=order.request, error="NotRunning", message=message))
             return None

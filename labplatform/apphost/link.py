@@ -9,33 +9,51 @@ from __future__ import annotations
 import os
 import queue
 import socket
+import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 from ..messages import Reader, ToHost, Unframer, frame
 
 QUEUED_FRAMES = 10_000
-"""Frames that may wait for a supervisor that does not read; a host that reaches this has lost its supervisor."""
+"""Frames that may wait for the supervisor. A host in which so many do, and none leaves for `STUCK`, has lost it."""
+PATIENT_FRAMES = 1_000
+"""Frames from which on a Python side that sends faster than the supervisor takes has to wait its turn."""
+STUCK = 10.0
+"""Seconds."""
+LOST_SUPERVISOR = 70
+"""Exit code of a host whose supervisor reads no more."""
 
 
 class Link:
-    """Sends from any thread without blocking; hands each received message to one function, on the reader thread."""
+    """Sends without blocking, or patiently; hands each received message to one function, on the reader thread."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
         self._unframer = Unframer(Reader(ToHost))
         self._outgoing: queue.Queue[bytes] = queue.Queue(QUEUED_FRAMES)
         self._early: list[Any] = []
+        self._wrote_at = time.monotonic()
         self._writer = threading.Thread(target=self._write, name="link-writer", daemon=True)
         self._writer.start()
 
     def send(self, message: Any) -> None:
-        """Queue one message for the supervisor."""
+        """Queue one message for the supervisor; from any thread, the GUI's too."""
         try:
             self._outgoing.put_nowait(frame(message))
         except queue.Full:
-            os._exit(70)
+            if time.monotonic() - self._wrote_at > STUCK:
+                print(f"labplatform: the supervisor has read nothing for {STUCK:g} s", file=sys.stderr, flush=True)
+                os._exit(LOST_SUPERVISOR)
+
+    def send_patiently(self, message: Any, give_up: threading.Event) -> None:
+        """Queue one message, once few enough are waiting; for a Python side, on its own thread."""
+        data = frame(message)
+        while self._outgoing.qsize() >= PATIENT_FRAMES and not give_up.wait(0.002):
+            pass
+        self._outgoing.put(data, timeout=STUCK)
 
     def first(self) -> Any:
         """Wait for the first message, the order to this host. Returns `None` at end of file."""
@@ -77,6 +95,7 @@ class Link:
             data = self._outgoing.get()
             try:
                 self._socket.sendall(data)
+                self._wrote_at = time.monotonic()
             except OSError:
                 os._exit(0)
             finally:

@@ -29,7 +29,7 @@ class Lab:
 
     def __init__(self, order: m.OpenInstance, client: dacp.Client) -> None:
         self.app_id = order.manifest.app_id
-        self.instance_id = order.instance
+        self.instance_id = order.service_instance
         self.incarnation = order.incarnation
         self.stopping = threading.Event()
         self._client = client
@@ -76,7 +76,8 @@ class Service:
     def _send(self, data: bytes) -> None:
         if self.lab.stopping.is_set():
             raise PlatformStopped(f"{self._order.place} is being stopped; nothing more can be sent")
-        self._host.send(m.FromService(place=self._order.place, message=msgspec.Raw(data)))
+        message = m.FromService(place=self._order.place, message=msgspec.Raw(data))
+        self._host.link.send_patiently(message, self.lab.stopping)
 
     def _listen(self) -> None:
         while (data := self._incoming.get()) is not None:
@@ -107,7 +108,7 @@ class Service:
                     m.ServiceFailed(
                         place=self._order.place,
                         incarnation=self._order.incarnation,
-                        traceback=traceback.format_exc(),
+                        traceback=traceback.format_exc()[-m.MAX_TEXT :],
                     )
                 )
             return

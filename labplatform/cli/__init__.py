@@ -149,7 +149,7 @@ def _lab(commands) -> None:
         help="where the lessons go; else ./labplatform-lessons, or one among your documents where ./ is not writable",
     )
     lab.add_argument("--no-browser", action="store_true", help="print the address instead of opening a browser")
-    lab.add_argument("--port", type=int, metavar="N", help="JupyterLab's port (8888, or the next free one)")
+    lab.add_argument("--port", type=port, metavar="N", help="JupyterLab's port (8888, or the next free one)")
     lab.add_argument("--ip", metavar="IP", help="the address JupyterLab listens on (localhost)")
     lab.usage = (
         "labplatform lab [-h] [--folder DIR] [--no-browser] [--port N] [--ip IP]\n"
@@ -282,6 +282,13 @@ def _doctor(commands) -> None:
     )
     doctor.add_argument("--launch", action="store_true", help="start an app, and read its renderer's sandbox")
     doctor.add_argument("--json", action="store_true", help="print JSON")
+
+
+def port(text: str) -> int:
+    """A TCP port that may be asked for."""
+    if not text.isdecimal() or not 1 <= int(text) <= 65_535:
+        raise argparse.ArgumentTypeError(f"expected a port, 1 to 65535, not {text!r}")
+    return int(text)
 
 
 def seconds(text: str) -> float:

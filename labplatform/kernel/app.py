@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import traitlets
 
@@ -28,20 +28,32 @@ _OVER = ("stopped", "failed")
 """States that an app does not leave by itself."""
 
 
+def _one_of(value: Any, allowed: tuple[str, ...], name: str) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name} is one of {', '.join(allowed)}; not {value!r}")
+
+
 class App(Observable):
     """One app. Made by `Platform.launch`; never by hand."""
 
-    state = traitlets.Unicode("starting", read_only=True, help="Where it stands; one of the eight states.")
+    state = traitlets.Unicode("starting", read_only=True, help="Where it stands: " + ", ".join(get_args(State)) + ".")
     instance_id = traitlets.Unicode("", read_only=True, help="FDC3 instanceId of the present incarnation.")
     incarnation = traitlets.Int(0, read_only=True, help="How many times this place has been filled, from 1.")
     pid = traitlets.Int(None, allow_none=True, read_only=True, help="Its host process; None while it has none.")
     restarts = traitlets.Int(0, read_only=True, help="How often it was started again, by policy or by hand.")
     reason = traitlets.Unicode(
-        None, allow_none=True, read_only=True, help="Why it ended last: killed, crashed, oom, unresponsive, …"
+        None,
+        allow_none=True,
+        read_only=True,
+        help="Why it ended last: clean-exit, abnormal-exit, killed, crashed, oom, launch-failed, unresponsive.",
     )
     detail = traitlets.Unicode("", read_only=True, help="The same in one clause for people.")
     shared_with = traitlets.Tuple(read_only=True, help="Names of the apps that live in the same host process.")
-    processes = traitlets.Tuple(read_only=True, help="Its OS processes, host first: pid, created, role, memory, cpu.")
+    processes = traitlets.Tuple(
+        read_only=True,
+        help="Its OS processes, host first: pid, created (seconds since the epoch), role, memory (bytes), cpu (percent "
+        "of one core).",
+    )
     dialog = traitlets.Unicode(None, allow_none=True, read_only=True, help="What an open dialog asks, if one is open.")
     url = traitlets.Unicode(None, allow_none=True, read_only=True, help="The page it shows.")
 
@@ -99,8 +111,9 @@ class App(Observable):
     def evaluate_js(self, code: str, timeout: float = 5.0) -> Any:
         """Run JavaScript in its page and return the value; a promise is awaited.
 
-        `timeout`: seconds. Returns JSON values (None, bool, int, float, str, list, dict). Raises `JavaScriptError` when
-        the code throws or its value has no JSON form, `LabTimeout`, `NotRunning`, `AppGone` if it ends meanwhile.
+        `timeout`: seconds. Returns JSON values (None, bool, int, float, str, list, dict), as `JSON.stringify` makes
+        them. Raises `JavaScriptError` when the code throws or its value has no JSON form, `LabTimeout`, `NotRunning`,
+        `AppGone` if it ends meanwhile.
         """
         return self._ask(m.Evaluate, Any, timeout, code=code, timeout=timeout)
 
@@ -111,6 +124,7 @@ class App(Observable):
         crashes its page's renderer process, "oom" fills its JavaScript heap until V8 gives up, "hang" blocks its page
         for ever. Raises `NotRunning`, and `LabTimeout` if it takes longer than `timeout` seconds to show.
         """
+        _one_of(how, get_args(m.CrashKind), "how")
         self._ask(m.Crash, m.AppStatus, timeout, how=how, timeout=timeout)
 
     def stop(self, timeout: float = 5.0) -> None:
@@ -144,6 +158,10 @@ class App(Observable):
         when it has stopped or failed and will not get there by itself.
         """
         wanted = {state} if isinstance(state, str) else set(state)
+        if not wanted:
+            raise ValueError("wait_for() needs a state to wait for")
+        for one in wanted:
+            _one_of(one, get_args(State), "state")
         self._platform._observers.refuse_here(f"{self.name}.wait_for()")
         words = " or ".join(sorted(wanted))
         deadline = time.monotonic() + timeout

@@ -79,8 +79,10 @@ class Platform(Observable):
         self.isolation = isolation
         self._manifests = _collect(manifests or (manifests_folder(),))
         self._display, self._theme = display, theme
-        self._heartbeat = heartbeat or m.Heartbeat()
+        self._heartbeat = _checked(heartbeat or m.Heartbeat())
         self._alongside, self._quiet = alongside, quiet
+        for manifest in self._manifests.values():
+            self._warn(manifest)
         self._pid = os.getpid()
         self._lock = threading.RLock()
         self._news_lock = threading.Lock()
@@ -296,11 +298,19 @@ class Platform(Observable):
             raise first_error
         return launched
 
+    def _warn(self, manifest: Manifest) -> Manifest:
+        """Say what the manifest's author may have meant otherwise."""
+        for warning in () if self._quiet else manifest.warnings:
+            _say(f"labplatform: {warning}")
+        return manifest
+
     def _what_to_launch(self, app: Any) -> dict[str, Any]:
         if isinstance(app, Manifest):
             return {"manifest": app}
         if isinstance(app, Mapping):
-            return {"manifest": parse_manifest(dict(app))}
+            return {"manifest": self._warn(parse_manifest(dict(app)))}
+        if not isinstance(app, str | Path):
+            raise TypeError(f"launch() takes an app id, an address, a path, a dict or a Manifest, not {app!r}")
         if isinstance(app, str) and app in self._manifests:
             return {"app_id": app}
         if isinstance(app, str) and app.startswith(("http://", "https://")):
@@ -309,7 +319,7 @@ class Platform(Observable):
             found = list(_collect((app,)).values())
             if len(found) != 1:
                 raise UnknownApp(f"{app} holds {len(found)} apps; launch one of them, or give the folder to Platform()")
-            return {"manifest": found[0]}
+            return {"manifest": self._warn(found[0])}
         known = ", ".join(sorted(self._manifests))
         raise UnknownApp(f"no manifest has the uuid {app!r}; known: {known}", app=app)
 
@@ -424,6 +434,20 @@ def _collect(places: tuple[str | Path, ...]) -> dict[str, Manifest]:
         manifest = manifest_for_url(url)
         found.setdefault(manifest.app_id, manifest)
     return found
+
+
+def _checked(heartbeat: m.Heartbeat) -> m.Heartbeat:
+    """The same heartbeat, if it is one. Raises `ValueError`."""
+    try:
+        heartbeat = m.decode(m.encode(heartbeat), m.Heartbeat)
+    except m.msgspec.ValidationError as error:
+        raise ValueError(f"heartbeat is a labplatform.Heartbeat: {error}") from None
+    if heartbeat.ended_after <= heartbeat.silent_after:
+        raise ValueError(
+            f"heartbeat: ended_after ({heartbeat.ended_after}) is to be more than silent_after "
+            f"({heartbeat.silent_after}), or a hang would never show"
+        )
+    return heartbeat
 
 
 def _say(line: str) -> None:

@@ -120,6 +120,9 @@ class Supervisor:
             case lifecycle.Close():
                 if slot.host:
                     slot.host.send(m.CloseInstance(place=slot.name))
+                    if not any(other is not slot and other.live for other in self.hosts.tenants(slot.host)):
+                        # It ends with its last window, so nobody new may be put into it.
+                        self.hosts.retire(slot.host)
                 else:
                     self.ended(slot, endings.Ending("clean-exit", "it was asked to stop before it had a process"))
             case lifecycle.End(reason, detail):
@@ -161,6 +164,8 @@ class Supervisor:
         if slot.host in self.hosts.dying:
             # Accounted for; what its former process still does is not this app's any more.
             slot.host = None
+        if slot.host is None:
+            self.router.disconnect(slot.service_instance)
         event = lifecycle.Ended(
             at=time.time(), incarnation=slot.life.incarnation, reason=ending.reason, detail=ending.detail[: m.MAX_TEXT]
         )
@@ -199,7 +204,7 @@ class Supervisor:
 
     def _from_service(self, slot: Slot, message: m.FromService) -> None:
         try:
-            self.router.receive(slot.instance, bytes(message.message))
+            self.router.receive(slot.service_instance, bytes(message.message))
         except m.msgspec.DecodeError as error:
             self.log.remark(f"a message from its Python side was not understood: {error}", place=slot.name)
 
@@ -226,6 +231,8 @@ class Supervisor:
                 self.touch(slot)
             case m.Console(level=level, text=text, source=source):
                 slot.console.append(f"{level}: {text} ({source})")
+                if level == "error" and slot.may_complain():
+                    self.log.remark(f"{text} ({source})", kind="console", place=slot.name, level="warning")
 
     def _loaded(self, slot: Slot, problem: str, url: str) -> None:
         if slot.state is not State.STARTING:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,15 @@ class Hosts:
         self._order: m.SupervisorOrder = platform.order
         self._profiles = Profiles(session, lambda place, text: platform.log.remark(text, place=place, level="warning"))
         self._loop = asyncio.get_running_loop()
+
+    async def wait_gone(self, slot: Slot, seconds: float) -> None:
+        """Wait, at most `seconds` for each, until what an app ran in and what ended with it is gone from the system."""
+        key, _ = self.placement(slot)
+        for host in [host for host in self.dying if host.key == key]:
+            try:
+                await asyncio.wait_for(host.exited.wait(), seconds)
+            except TimeoutError:
+                pass
 
     async def end_all(self, seconds: float) -> None:
         """Kill every host that is still there and wait, at most `seconds` for each, until it is gone."""
@@ -84,9 +94,12 @@ class Hosts:
         else:
             shared = host.order.shared_renderer
             profile = self._profiles.shared(key) if shared else self._profiles.own(slot, self._platform.slots.values())
+            # Page and Python side each speak for themselves; the latter outlives a reload of the page.
+            slot.service_instance = str(uuid.uuid4()) if slot.has_page else slot.instance
             order = m.OpenInstance(
                 place=slot.name,
                 instance=slot.instance,
+                service_instance=slot.service_instance,
                 incarnation=slot.life.incarnation,
                 token=slot.token,
                 manifest=manifest,
@@ -97,7 +110,7 @@ class Hosts:
         slot.window_open = slot.has_page
         self.share_names(host)
         if manifest.python is not None:
-            self._platform.router.connect(manifest.app_id, slot.instance, self._to_service(host, slot))
+            self._platform.router.connect(manifest.app_id, slot.service_instance, self._to_service(host, slot))
         host.send(order)
 
     async def _place_after(self, leaving: HostProcess, slot: Slot, incarnation: int) -> None:
@@ -214,7 +227,9 @@ class Hosts:
             slot.host = None
             if not slot.live:
                 continue
-            ending = endings.host_ending(returncode, slot.closed_by, host.stderr_tail)
+            # Its own word on it may not have got through any more.
+            closed_by = slot.closed_by or ("request" if slot.state is State.STOPPING else None)
+            ending = endings.host_ending(returncode, closed_by, host.stderr_tail)
             if slot.state is State.STARTING and returncode != 0 and slot.doom is None:
                 cause = endings.cause(host.stderr_tail)
                 if cause and cause not in ending.detail:

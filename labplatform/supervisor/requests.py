@@ -25,6 +25,8 @@ from .slot import Slot
 
 CLOSE_GRACE = 5.0
 """Seconds an app gets to close before a restart."""
+EXIT_SECONDS = 3.0
+"""Seconds that a process may take to be gone once its app has ended."""
 CAPTURE_TIMEOUT = 2.0
 """Seconds a picture for a live view may take."""
 CONTROLLER = "a controller"
@@ -162,12 +164,14 @@ class ControllerSpeaker:
         event = lifecycle.StopAsked(at=time.time(), by=CONTROLLER, grace=request.timeout)
         self._supervisor.feed(slot, event)
         await self._settle(slot, lambda slot: not slot.live, request.timeout + 3, "to stop")
+        await self._supervisor.hosts.wait_gone(slot, EXIT_SECONDS)
         return slot.status()
 
     async def _kill(self, peer: Peer, request: m.Kill) -> m.AppStatus:
         slot = self._slot(request.place)
         self._supervisor.feed(slot, lifecycle.KillAsked(at=time.time(), by=CONTROLLER))
         await self._settle(slot, lambda slot: not slot.live, 5, "to be gone after SIGKILL")
+        await self._supervisor.hosts.wait_gone(slot, EXIT_SECONDS)
         return slot.status()
 
     async def _restart(self, peer: Peer, request: m.Restart) -> m.AppStatus:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
+import time
 import uuid
 from collections import deque
 
@@ -19,6 +20,8 @@ from .spawn import HostProcess
 CONSOLE_KEPT = 50
 """Lines of a page's console that are kept."""
 
+COMPLAINTS_A_SECOND = 5
+"""Errors on a page's console that go into the platform's log each second; the page's own lines are all kept apart."""
 _revisions = itertools.count(1)
 
 
@@ -42,6 +45,8 @@ class Slot:
         self.shared_with: tuple[str, ...] = ()
         self.url: str | None = None
         self.window_open = False
+        self.service_instance = ""
+        self._complaints: list[float] = []
         self.new_incarnation()
 
     def new_incarnation(self) -> None:
@@ -83,6 +88,15 @@ class Slot:
         if not self.has_page:
             return f"its Python side, {self.manifest.python}, was still being imported"
         return f"it was still loading {self.manifest.page_url}"
+
+    def may_complain(self) -> bool:
+        """Whether one more error of its page goes into the platform's log: a few a second at most."""
+        now = time.monotonic()
+        self._complaints = [at for at in self._complaints if now - at < 1.0]
+        if len(self._complaints) >= COMPLAINTS_A_SECOND:
+            return False
+        self._complaints.append(now)
+        return True
 
     def status(self) -> m.AppStatus:
         """What controllers see of it."""

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from .. import messages as m
@@ -23,6 +23,8 @@ STDERR_KEPT = 16_384
 """Characters of a host's standard error that are kept, for the cause of a failed launch."""
 DRAIN = 0.25
 """Seconds that a dead host's socket may stay open, held by a child of its own, before its end is judged anyway."""
+MOST_KNOWN = 1000
+"""Processes that are remembered of one host, before those that have ended are forgotten."""
 SEND_BUFFER = 128 << 20
 """Bytes that may wait for a host that does not read; one that reaches this is killed as stuck."""
 
@@ -55,7 +57,7 @@ class HostProcess:
         self._transport: asyncio.WriteTransport | None = None
         self._stderr_transport: asyncio.ReadTransport | None = None
         self._early: list[bytes] | None = []
-        self._known: set[int] = set()
+        self._known: dict[int, int] = {}
         self.exited = asyncio.Event()
 
         ours, theirs = socket.socketpair()
@@ -91,15 +93,27 @@ class HostProcess:
 
     def kill(self) -> None:
         """SIGKILL the host and everything below it, now."""
-        self._known.update(linux.tree(self.pid))
+        self.remember(linux.tree(self.pid))
         if self._returncode is None:
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-        for pid in self._known - {self.pid}:
-            _kill(pid)
+        self._kill_known()
 
-    def remember(self, pids: set[int]) -> None:
-        """These pids were seen below this host; they go when it goes, even if they left its tree."""
-        self._known = pids
+    def remember(self, pids: Iterable[int]) -> None:
+        """These pids were seen below this host; they go when it goes, even if they have left its tree by then."""
+        for pid in pids:
+            if pid != self.pid and pid not in self._known and (started := _started(pid)):
+                self._known[pid] = started
+        if len(self._known) > MOST_KNOWN:
+            self._known = {pid: started for pid, started in self._known.items() if _started(pid) == started}
+
+    def _kill_known(self) -> None:
+        """SIGKILL what was seen below this host, and what it left to us: orphans of the session it led."""
+        for pid in linux.children(os.getpid()):
+            if pid != self.pid and _session(pid) == self.pid:
+                self.remember(linux.tree(pid))
+        for pid, started in self._known.items():
+            if _started(pid) == started:
+                _kill(pid)
 
     @property
     def stderr_tail(self) -> str:
@@ -133,8 +147,7 @@ class HostProcess:
         code = result.si_status
         self._returncode = code if result.si_code == os.CLD_EXITED else -code
         self._process.returncode = self._returncode
-        for pid in self._known - {self.pid}:
-            _kill(pid)
+        self._kill_known()
         self._noticed(self)
         # Its last messages come before the end of its socket, which is there by now, unless a child holds it open.
         self._deadline = self._loop.call_later(DRAIN, self._finish)
@@ -202,6 +215,22 @@ class _StderrProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._host._heard(data)
+
+
+def _started(pid: int) -> int:
+    """When a process was created, in clock ticks; 0 when it is gone. A pid alone is reused."""
+    try:
+        return linux.Stat(pid).started
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def _session(pid: int) -> int:
+    """The session a process is in; 0 when it is gone."""
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return 0
 
 
 def _kill(pid: int) -> None:

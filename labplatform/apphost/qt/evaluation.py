@@ -45,6 +45,12 @@ class Evaluation:
 
     def _take(self, text: Any) -> None:
         self.begun = True
+        try:
+            self._answer(text)
+        except (ValueError, RecursionError, msgspec.MsgspecError) as error:
+            self._refuse(f"its value cannot be sent: {error}", type(error).__name__)
+
+    def _answer(self, text: Any) -> None:
         done = evaluate.outcome(text)
         if "value" in done:
             value = msgspec.Raw(m.encode(done["value"]))

@@ -45,6 +45,7 @@ class QtGui:
         self._before = QtCore.QEventLoop()
         self._waiting: list[QtWindow] = []
         self._in_pywebview = False
+        self._ended = False
         webview.settings["OPEN_EXTERNAL_LINKS_IN_BROWSER"] = False
 
         self.application = backend.QApplication.instance() or backend.QApplication(["labplatform"])
@@ -80,6 +81,8 @@ class QtGui:
 
     def create(self, window: QtWindow) -> None:
         """Build the window, here and now, with pywebview's loop running."""
+        if not window.wanted:
+            return
         self._opening = window
         try:
             window.create()
@@ -89,10 +92,12 @@ class QtGui:
     def run(self) -> None:
         """Wait for the first window, then run pywebview's loop until the host's last place is closed."""
         # A loop of its own: leaving the application's would end QtWebEngine for good.
-        self._before.exec()
-        if not self._waiting:
-            return
-        first, *others = self._waiting
+        while not (wanted := [window for window in self._waiting if window.wanted]):
+            if self._ended:
+                return
+            self._waiting.clear()
+            self._before.exec()
+        first, *others = wanted
         self._in_pywebview = True
         self.call(self._take_over)
         for window in others:
@@ -105,6 +110,7 @@ class QtGui:
 
     def quit(self) -> None:
         """End the loop, whichever runs."""
+        self._ended = True
         self._before.quit()
         if self._in_pywebview:
             self.application.exit()

@@ -55,7 +55,8 @@ class FolderHandler(QWebEngineUrlSchemeHandler):
         if not file.is_relative_to(root):
             return job.fail(Error.RequestDenied)
         source = QtCore.QFile(str(file), job)
-        if not source.open(QtCore.QIODevice.OpenModeFlag.ReadOnly):
+        # A file, and no pipe that would hold up the GUI thread until somebody writes into it.
+        if not file.is_file() or not source.open(QtCore.QIODevice.OpenModeFlag.ReadOnly):
             return job.fail(Error.UrlNotFound)
         kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
         if kind.startswith("text/") or kind.endswith(("javascript", "json")):

@@ -51,6 +51,16 @@ class QtWindow:
 
     # --- making it
 
+    @property
+    def wanted(self) -> bool:
+        """Whether it is still to be built, or to stay."""
+        return not self._closing
+
+    @property
+    def built(self) -> bool:
+        """Whether there is a page to ask."""
+        return self.page is not None
+
     def build(self) -> None:
         """Describe the window to pywebview; built when its loop starts, or by `create`."""
         app = self.manifest.startup_app
@@ -260,6 +270,10 @@ class QtWindow:
         if self._closing:
             return
         self._closing = True
+        if self.view is None:
+            # Asked to go before it was built; now it never will be.
+            self.gui.windows.pop(self.place, None)
+            return
         self._close_dialogs()
         for popup in self.popups:
             popup.close()

@@ -25,6 +25,8 @@ MOST_LISTENERS = 1000
 """Listeners of one kind that one instance may have."""
 MOST_TYPES = 1000
 """Context types whose last context a channel keeps; of more, the one unused longest is forgotten."""
+CHANNEL_BYTES, ALL_BYTES = 8 << 20, 64 << 20
+"""Bytes of last contexts that one channel keeps, and all of them together; past either it forgets its oldest."""
 LONGEST_NAME = 1000
 """Characters of a channel's id."""
 
@@ -52,11 +54,20 @@ class ContextListener:
         return (self.channel, joined) if joined else (self.channel,)
 
 
+class Kept:
+    """How many bytes of contexts all channels keep together."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+
 class Channel:
     """One channel: its last contexts by type, the newest last, and its listeners by type."""
 
-    def __init__(self, id: str, type: ChannelType, display: dict[str, str] | None = None) -> None:
+    def __init__(self, id: str, type: ChannelType, kept: Kept, display: dict[str, str] | None = None) -> None:
         self.id = id
+        self._kept = kept
+        self._bytes = 0
         self.type = type
         self.shown: dict[str, Any] = {"id": id, "type": type}
         if display:
@@ -93,10 +104,27 @@ class Channel:
 
     def remember(self, context_type: str, context: msgspec.Raw) -> None:
         """The last context of its type, and of all."""
-        self.contexts.pop(context_type, None)
+        self._drop(context_type)
         self.contexts[context_type] = context
-        if len(self.contexts) > MOST_TYPES:
-            del self.contexts[next(iter(self.contexts))]
+        self._count(len(bytes(context)))
+        while len(self.contexts) > MOST_TYPES or (
+            self.contexts and (self._bytes > CHANNEL_BYTES or self._kept.bytes > ALL_BYTES)
+        ):
+            self._drop(next(iter(self.contexts)))
+
+    def forget_contexts(self) -> None:
+        """Keep none of them any longer."""
+        for context_type in list(self.contexts):
+            self._drop(context_type)
+
+    def _drop(self, context_type: str) -> None:
+        former = self.contexts.pop(context_type, None)
+        if former is not None:
+            self._count(-len(bytes(former)))
+
+    def _count(self, size: int) -> None:
+        self._bytes += size
+        self._kept.bytes += size
 
     def last(self, context_type: str | None) -> msgspec.Raw | None:
         """The last context of a type, or of all."""
@@ -111,8 +139,8 @@ class PrivateChannel(Channel):
     `event_listeners`: id to who listens, and for which of the channel's own events (`None`: all).
     """
 
-    def __init__(self) -> None:
-        super().__init__(dacp.new_id(), "private")
+    def __init__(self, kept: Kept) -> None:
+        super().__init__(dacp.new_id(), "private", kept)
         self.members: dict[Instance, None] = {}
         self.event_listeners: dict[str, tuple[Instance, p.PrivateEventType | None]] = {}
 
@@ -132,9 +160,13 @@ class Channels:
     def __init__(self, post: Post, listening: Callable[[Instance, ContextListener], None]) -> None:
         self._post = post
         self._listening = listening
+        self._kept = Kept()
         self.user: dict[str, Channel] = {
             f"fdc3.channel.{number}": Channel(
-                f"fdc3.channel.{number}", "user", {"name": f"Channel {number}", "color": color, "glyph": str(number)}
+                f"fdc3.channel.{number}",
+                "user",
+                self._kept,
+                {"name": f"Channel {number}", "color": color, "glyph": str(number)},
             )
             for number, color in enumerate(_DISPLAY, start=1)
         }
@@ -243,7 +275,7 @@ class Channels:
         if channel is None:
             if not 0 < len(name) <= LONGEST_NAME or len(self.app) >= MOST_CHANNELS:
                 raise Refused(E.CREATION_FAILED)
-            channel = self.app[name] = Channel(name, "app")
+            channel = self.app[name] = Channel(name, "app", self._kept)
         request.answer({"channel": channel.shown})
 
     def _broadcast(self, request: Request, wish: p.Broadcast) -> None:
@@ -298,7 +330,7 @@ class Channels:
         maker = request.sender
         if len(maker.private) >= MOST_PRIVATE:
             raise Refused(E.CREATION_FAILED)
-        channel = PrivateChannel()
+        channel = PrivateChannel(self._kept)
         self.private[channel.id] = channel
         channel.members[maker] = None
         maker.private[channel] = None
@@ -344,6 +376,7 @@ class Channels:
         del instance.private[channel]
         self._tell_others(channel, instance, "disconnect")
         if not channel.members:
+            channel.forget_contexts()
             del self.private[channel.id]
 
     @staticmethod
