@@ -137,8 +137,8 @@ def test_an_interrupt_of_the_kernels_group_reaches_nobody_else(controller):
     kernel = controller("""
         app = platform.launch("hello")
         service = platform.launch("steward")
-        tell()
         try:
+            tell()
             time.sleep(600)
         except KeyboardInterrupt:
             tell(answer=app.evaluate_js("1 + 1", timeout=10), states=[app.state, service.state],

@@ -278,7 +278,7 @@ def agent_js() -> str:
     return resources.page_agent().read_text(encoding="utf-8")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """Debian's or Ubuntu's own Chromium, with its throttling of hidden pages left on, as an app host has it."""
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
