@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -11,9 +12,11 @@ import time
 
 import pytest
 from support.apps import make_app
-from support.processes import below, until
+from support.processes import below, runs, send, until
 
 from labplatform import Heartbeat
+from labplatform import messages as m
+from labplatform.connection import Connection
 from labplatform.errors import LabError, LaunchError, PlatformError
 
 FLOOD = """
@@ -197,3 +200,36 @@ def test_tokenless_visitors_do_not_fill_the_log(platform):
                     stranger.recv(5)
         lab.describe()
         assert 1 <= sum(entry.kind == "connection" for entry in lab.events) < 10
+
+
+def test_a_shutdown_goes_on_without_whoever_asked_for_it(platform):
+    with platform() as lab:
+        app = lab.launch("hello")
+        supervisor = lab.supervisor_pid
+        send(app.pid, signal.SIGSTOP)  # so that it does not close at once
+        known = json.loads(lab.connection_file.read_text())
+        connection = Connection(known["port"], known["token"])
+        connection.tell(m.Shutdown, timeout=1.0)
+        until(lambda: app.state != "running", 10, "the shutdown to begin")
+        connection.close()
+        until(lambda: not runs(supervisor), 20, "the supervisor to end")
+        until(lambda: lab.state == "lost", 10, "the notebook to hear of it")
+
+
+def test_an_interrupted_stop_lets_go_of_everything(nothing_left, tmp_path):
+    script = """
+import os, signal, sys, threading
+from labplatform import Platform
+platform = Platform(sys.argv[1], display="offscreen", quiet=True)
+app = platform.launch("hello")
+os.kill(app.pid, signal.SIGSTOP)
+threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+try:
+    platform.stop(timeout=20)
+except KeyboardInterrupt:
+    print("interrupted", platform.supervisor_pid, platform.state, flush=True)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(make_app(tmp_path, "hello"))], capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.split() == ["interrupted", "None", "stopped"], done.stderr
