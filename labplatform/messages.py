@@ -217,10 +217,17 @@ class ConnectionFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hello(_Message, frozen=True, tag="hello"):
-    """The first message of every WebSocket: who speaks, and the token that proves it."""
+    """The first message of every WebSocket: who speaks, and the token that proves it.
+
+    A page's `session` is its document, which goes on over many connections. `received`: the messages of the session
+    that came; `kept_from`: the number of the oldest of its own that it can send again.
+    """
 
     role: Literal["controller", "page"]
     token: str
+    session: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    received: Annotated[int, msgspec.Meta(ge=0)] = 0
+    kept_from: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 class Launch(_Message, frozen=True, tag="launch"):
@@ -344,12 +351,17 @@ class Refusal(_Message, frozen=True, tag="refusal"):
 
 
 class Welcome(_Message, frozen=True, tag="welcome"):
-    """The token was right. For a page: who it is. `cut_off`: why its former connection was ended, if it was."""
+    """The token was right. For a page: who it is. `cut_off`: why its former connection was ended, if it was.
+
+    `received`: the messages of its session that came; `sent`: the number of the one that comes next.
+    """
 
     place: str = ""
     instance: str = ""
     app_id: str = ""
     cut_off: str = ""
+    received: int = 0
+    sent: int = 0
 
 
 class News(_Message, frozen=True, tag="news"):
@@ -608,16 +620,24 @@ class Ping(_Message, frozen=True, tag="ping"):
     """Answer at once, from `onmessage`: a hidden page's timers are throttled, its messages are not."""
 
     seq: int
+    received: int = 0
 
 
 class Pong(_Message, frozen=True, tag="pong"):
     """The page's event loop reached this ping."""
 
     seq: int
+    received: Annotated[int, msgspec.Meta(ge=0)] | None = None
 
 
-ToPage = Welcome | Ping
-FromPage = Pong
+class Ack(_Message, frozen=True, tag="ack"):
+    """`received` messages of the session came, counted from its start; pings and pongs say so as well."""
+
+    received: Annotated[int, msgspec.Meta(ge=0)]
+
+
+ToPage = Welcome | Ping | Ack
+FromPage = Pong | Ack
 
 # --- JSON -------------------------------------------------------------------------------------------------------------
 

@@ -299,7 +299,7 @@ class Supervisor:
             return (self.controllers, "a controller") if same(hello.token, self.order.token) else None
         for slot in self.slots.values():
             if slot.live and same(hello.token, slot.token):
-                return PageSpeaker(self, slot), f"the page of {slot.name}"
+                return PageSpeaker(self, slot, hello), f"the page of {slot.name}"
         return None
 
     async def until(self, slot: Slot, met: Callable[[Slot], bool], seconds: float) -> bool:

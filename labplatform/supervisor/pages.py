@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 
 from .. import messages as m
-from .server import CLOSE_REPLACED, Peer
+from .server import CLOSE_REPLACED, SLOW, Peer
+from .session import Session
 from .slot import Slot
 
 
@@ -17,44 +18,81 @@ class _Kind(msgspec.Struct):
 
 _kind_of = msgspec.json.Decoder(_Kind).decode
 _read_control = m.Reader(m.FromPage)
+CONTROL = frozenset(("pong", "ack"))
+GOODBYE = "WCP6Goodbye"
+"""FDC3's word for a page that wants no more of its desktop agent."""
 
 
 class PageSpeaker:
     """Speaks for one incarnation of one app, over one connection: a newer one replaces it."""
 
-    def __init__(self, supervisor: Any, slot: Slot) -> None:
+    def __init__(self, supervisor: Any, slot: Slot, hello: m.Hello) -> None:
         self._supervisor = supervisor
         self._slot = slot
-        self._instance = slot.instance
+        self._hello = hello
+        self._session: Session
 
     def joined(self, peer: Peer) -> None:
         """The page is connected; it may be ready now."""
-        slot = self._slot
+        slot, hello = self._slot, self._hello
         former, slot.page = slot.page, peer
         if former:
             former.cut("replaced by a newer connection with the same token", CLOSE_REPLACED)
-        self._supervisor.router.connect(slot.manifest.app_id, slot.instance, peer.send_bytes)
-        peer.send(m.Welcome(place=slot.name, instance=slot.instance, app_id=slot.manifest.app_id, cut_off=slot.cut_off))
-        slot.cut_off = ""
+        self._session = self._resumed() or self._begun()
+        welcome = m.Welcome(place=slot.name, instance=slot.instance, app_id=slot.manifest.app_id)
+        self._session.connect(peer, welcome, hello.received, hello.kept_from)
         self._supervisor.ready_if_so(slot)
+
+    def _resumed(self) -> Session | None:
+        session = self._slot.session
+        return session if session and session.name and session.name == self._hello.session else None
+
+    def _begun(self) -> Session:
+        """Another document than the one before, if there was one: it knows nothing of what that one listened to."""
+        slot, router = self._slot, self._supervisor.router
+        former, slot.session = slot.session, Session(self._hello.session, self._missed)
+        if former:
+            slot.session.cut_off = former.cut_off
+            if former.name:
+                router.forget_listeners(slot.instance)
+        router.connect(slot.manifest.app_id, slot.instance, slot.session.send)
+        return slot.session
+
+    def _missed(self) -> None:
+        text = f"its page is away and what waits for it is too much: cut off as a {SLOW}"
+        self._supervisor.log.remark(text, kind="connection", place=self._slot.name, level="warning")
 
     def said(self, peer: Peer, data: str) -> None:
         """Take one message. Raises `msgspec.DecodeError`, which ends the connection."""
         if self._slot.page is not peer:
             return
+        session = self._session
         try:
             kind = _kind_of(data).type
+        except msgspec.DecodeError:
+            session.took(len(data))
+            raise
         except RecursionError:
+            session.took(len(data))
             raise msgspec.DecodeError("it is nested too deeply") from None
-        if kind == "pong":
-            self._supervisor.watch.page_answered(self._slot, _read_control(data).seq)
+        if kind in CONTROL:
+            word = _read_control(data)
+            if word.received is not None:
+                session.acknowledged(word.received)
+            if kind == "pong":
+                self._supervisor.watch.page_answered(self._slot, word.seq)
+            return
+        # Counted first: one that ends the connection must not be sent again and again.
+        session.took(len(data))
+        if kind == GOODBYE:
+            self._supervisor.router.forget_listeners(self._slot.instance)
         else:
             self._supervisor.router.receive(self._slot.instance, data)
 
     def left(self, peer: Peer) -> None:
         """The connection is gone; the page may come back with the same token."""
         slot = self._slot
+        self._session.disconnect(peer)
         if slot.page is peer:
             slot.page = None
-            slot.cut_off = peer.cut_off
             slot.page_pulse.excuse()

@@ -30,6 +30,7 @@ by the user's own code, and losing its controller would cost a person the platfo
 LARGEST = {"page": m.MAX_MESSAGE, "controller": m.MAX_REQUEST}
 NOTES_EVERY = 5.0
 """Seconds between two remarks about connections without a token; those in between are counted."""
+SLOW = "slow consumer"
 CLOSE_PROTOCOL, CLOSE_REFUSED, CLOSE_REPLACED, CLOSE_SLOW = 4000, 4001, 4003, 4008
 
 _log = logging.getLogger("labplatform.websockets")
@@ -67,7 +68,7 @@ class Peer:
             return
         # What waited before says whether it reads; one large message says nothing.
         if self._queued > self._most:
-            self.cut("slow consumer", CLOSE_SLOW)
+            self.cut(SLOW, CLOSE_SLOW)
             return
         self._queue.append(data)
         self._queued += len(data)
@@ -195,8 +196,8 @@ class Door:
             peer.cut(f"not understood: {error}"[:120], CLOSE_PROTOCOL)
             await writer
         finally:
-            if peer.cut_off == "slow consumer":
-                self._note(f"{name} was cut off as a slow consumer")
+            if peer.cut_off == SLOW:
+                self._note(f"{name} was cut off as a {SLOW}")
             speaker.left(peer)
             writer.cancel()
 

@@ -15,6 +15,7 @@ from .endings import Ending
 from .health import Pulse
 from .lifecycle import LIVE, Life, State
 from .server import Peer
+from .session import Session
 from .spawn import HostProcess
 
 CONSOLE_KEPT = 50
@@ -54,7 +55,7 @@ class Slot:
         self.instance = str(uuid.uuid4())
         self.token = secrets.token_urlsafe(24)
         self.page: Peer | None = None
-        self.cut_off = ""
+        self.session: Session | None = None
         self.renderer: int | None = None
         self.loaded = False
         self.dialog: str | None = None

@@ -69,7 +69,8 @@ class Watch:
                     if slot.has_page and slot.dialog is None and slot.renderer not in asking:
                         slot.page_pulse.sent(self._sequence, now)
                         if slot.page:
-                            slot.page.send(m.Ping(seq=self._sequence))
+                            received = slot.session.tell() if slot.session else 0
+                            slot.page.send(m.Ping(seq=self._sequence, received=received))
                         else:
                             through_host.append(slot.name)
                     self.judge(slot)

@@ -1,7 +1,7 @@
 """What the page agent's tests need: the agent as built, a web server, a supervisor's end of the socket, a browser.
 
-`Peer` is this harness's own: it speaks the supervisor's side of a page's WebSocket (token, pings, FDC3 app channels),
-records all that it hears, and breaks off when a test says so. It checks every request against FDC3's schema.
+`Peer` is this harness's own: it speaks the supervisor's side of a page's WebSocket (token, pings, counts, FDC3 app
+channels), records all that it hears, and breaks off when a test says so. It checks every request against FDC3's schema.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from support.fdc3_schemas import Unreachable
+from support.get_agent import bundle
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import Server, ServerConnection, serve
 
@@ -31,13 +33,17 @@ TOKEN = "page-token-6f1d0c"
 DEADLINE = 5.0
 
 PAYLOADS = {
+    "getInfoRequest": {},
+    "heartbeatAcknowledgementRequest": {"heartbeatEventUuid": str},
     "getOrCreateChannelRequest": {"channelId": str},
     "broadcastRequest": {"channelId": str, "context": dict},
     "addContextListenerRequest": {"channelId": (str, type(None)), "contextType": (str, type(None))},
     "contextListenerUnsubscribeRequest": {"listenerUUID": str},
     "getCurrentContextRequest": {"channelId": str, "contextType": (str, type(None))},
 }
-"""FDC3 2.2's requests about app channels: all members of each payload are required, and no other is allowed."""
+"""FDC3 2.2's requests that these tests make: all members of each payload are required, and no other is allowed."""
+APP = {"appId": "ticker-list", "instanceId": "i-1"}
+INFO = {"fdc3Version": "2.2", "provider": "harness", "appMetadata": APP}
 
 
 def _now() -> str:
@@ -50,6 +56,7 @@ class Connection:
     def __init__(self, socket: ServerConnection) -> None:
         self.socket = socket
         self.messages: list[dict[str, Any]] = []
+        self.hello: dict[str, Any] = {}
         self.pongs: dict[int, float] = {}
         self.welcomed = False
         self.closed = False
@@ -63,10 +70,19 @@ class Connection:
 
 
 class Peer:
-    """The supervisor's end. `errors`: FDC3 error name to answer each kind of request with."""
+    """The supervisor's end. `errors`: FDC3 error name to answer each kind of request with.
+
+    `deaf`: what comes is lost, as with a connection that breaks before it was read. `mute`: what is sent is lost.
+    """
 
     def __init__(self) -> None:
         self.errors: dict[str, str] = {}
+        self.deaf = self.mute = False
+        self.received = 0
+        self.acknowledged = 0
+        self.sent: list[str] = []
+        self.first_kept = 0
+        self.cut_off = ""
         self.violations: list[str] = []
         self.connections: list[Connection] = []
         self.welcoming = threading.Event()
@@ -106,8 +122,18 @@ class Peer:
         connection.send({"type": "ping", "seq": seq})
         return self.wait(lambda: connection.pongs.get(seq), f"pong {seq}", timeout) - sent
 
+    def say(self, message: dict[str, Any]) -> None:
+        """A message of the session: kept, and sent if there is somebody to send it to."""
+        text = json.dumps(message)
+        self.sent.append(text)
+        if self.connection.welcomed and not self.connection.closed and not self.mute:
+            try:
+                self.connection.socket.send(text)
+            except ConnectionClosed:
+                pass
+
     def broadcast(self, channel: str, context: dict[str, Any]) -> None:
-        self.connection.send(
+        self.say(
             {
                 "type": "broadcastEvent",
                 "payload": {
@@ -122,6 +148,10 @@ class Peer:
     def drop(self, code: int = 1012) -> None:
         """End the page's connection, as a supervisor would."""
         self.connection.socket.close(code)
+
+    def lose_what_was_sent(self, why: str) -> None:
+        """From now on nothing of the past can be sent again."""
+        self.first_kept, self.cut_off = len(self.sent), why
 
     def close(self) -> None:
         self.welcoming.set()
@@ -142,40 +172,71 @@ class Peer:
     def _serve(self, socket: ServerConnection) -> None:
         try:
             hello = json.loads(socket.recv(DEADLINE))
-            if hello != {"type": "hello", "role": "page", "token": TOKEN}:
+            counts = {name: hello.pop(name, None) for name in ("received", "kept_from")}
+            if not isinstance(hello.pop("session", None), str) or hello != {
+                "type": "hello",
+                "role": "page",
+                "token": TOKEN,
+            }:
                 self.violations.append(f"first message {hello}")
             if self.refuse_with is not None:
                 socket.close(self.refuse_with)
                 return
             connection = Connection(socket)
+            connection.hello = counts
             self._note(lambda: self.connections.append(connection))
             try:
                 # A page that was never welcomed must stay silent, so nothing is missed by not listening here.
                 while not self.welcoming.wait(0.02):
                     if socket.close_code is not None:
                         return
-                connection.send({"type": "welcome", "place": "ticker-list", "instance": "i-1", "app_id": "ticker-list"})
-                self._note(lambda: setattr(connection, "welcomed", True))
+                self._welcome(connection)
                 for text in socket:
-                    self._received(connection, json.loads(text))
+                    if not self.deaf:
+                        self._received(connection, json.loads(text))
             finally:
                 self._note(lambda: setattr(connection, "closed", True))
         except (ConnectionClosed, TimeoutError):
             pass
 
+    def _welcome(self, connection: Connection) -> None:
+        who = {"place": "ticker-list", "instance": "i-1", "app_id": "ticker-list"}
+        first = max(connection.hello["received"], self.first_kept)
+        counts = {"received": self.received, "sent": first}
+        connection.send({"type": "welcome", **who, **counts, "cut_off": self.cut_off})
+        for text in self.sent[first:]:
+            connection.socket.send(text)
+        self._note(lambda: setattr(connection, "welcomed", True))
+
     def _received(self, connection: Connection, message: dict[str, Any]) -> None:
-        if message["type"] == "pong":
+        if message["type"] in ("pong", "ack"):
             arrived = time.monotonic()
-            self._note(lambda: connection.pongs.update({message["seq"]: arrived}))
+            pong = {message["seq"]: arrived} if message["type"] == "pong" else {}
+
+            def noted() -> None:
+                connection.pongs.update(pong)
+                self.acknowledged = message["received"]
+
+            self._note(noted)
+            return
+        self.received += 1
+        if self.received % 64 == 0:
+            connection.send({"type": "ack", "received": self.received})
+        if message["type"] == "WCP6Goodbye":
+            self._note(lambda: connection.messages.append(message))
             return
         self._check(message)
         self._note(lambda: connection.messages.append(message))
         kind, payload = message["type"], message["payload"]
         answer: dict[str, Any] = {}
+        if kind == "heartbeatAcknowledgementRequest":
+            return
         if kind in self.errors:
             if self.errors[kind] == "":
                 return
             answer = {"error": self.errors[kind]}
+        elif kind == "getInfoRequest":
+            answer = {"implementationMetadata": INFO}
         elif kind == "getOrCreateChannelRequest":
             answer = {"channel": {"id": payload["channelId"], "type": "app"}}
         elif kind == "addContextListenerRequest":
@@ -186,7 +247,7 @@ class Peer:
             wanted = payload["contextType"]
             found = [c for c in self.contexts.get(payload["channelId"], []) if wanted in (None, c["type"])]
             answer = {"context": found[-1] if found else None}
-        connection.send(
+        self.say(
             {
                 "type": kind.replace("Request", "Response"),
                 "payload": answer,
@@ -345,3 +406,12 @@ def context(chromium: Browser, injected: str) -> Iterator[BrowserContext]:
 @pytest.fixture
 def page(context: BrowserContext) -> Page:
     return context.new_page()
+
+
+@pytest.fixture(scope="session")
+def get_agent_js(pytestconfig: pytest.Config) -> str:
+    """FDC3's own `getAgent()` as a page bundles it; the test is skipped where it cannot be had."""
+    try:
+        return bundle(pytestconfig.cache.mkdir("get-agent"))
+    except Unreachable as error:
+        pytest.skip(str(error))

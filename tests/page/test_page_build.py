@@ -65,7 +65,8 @@ def test_an_agent_newer_than_its_sources_is_left_alone(copy, tmp_path):
 def test_the_lock_file_names_hashes_and_no_addresses():
     lock = json.loads((PAGE / "package-lock.json").read_text())
     packages = {name: package for name, package in lock["packages"].items() if name}
-    wanted = json.loads((PAGE / "package.json").read_text())["devDependencies"]
+    manifest = json.loads((PAGE / "package.json").read_text())
+    wanted = manifest["dependencies"] | manifest["devDependencies"]
     assert {name: packages[f"node_modules/{name}"]["version"] for name in wanted} == wanted
     assert all(package["integrity"].startswith("sha512-") for package in packages.values())
     assert not any("resolved" in package for package in packages.values())

@@ -6,27 +6,21 @@
  * of the app's own origin, never an iframe and never a page that was navigated to from it: its token speaks for the app.
  */
 
-import { Channels } from "./channels.js";
 import type { Config } from "./config.js";
-import { Dacp } from "./dacp.js";
+import { announce, makeDesktopAgent } from "./desktop_agent.js";
 import { defineLab } from "./lab.js";
+import { SocketMessaging } from "./messaging.js";
 import { Transport } from "./transport.js";
 
 declare const __LABPLATFORM__: Config;
 
 function start(config: Config): void {
   const transport = new Transport(config.url, config.token);
-  const dacp = new Dacp(transport);
-  const channels = new Channels(transport, dacp);
-  defineLab(config, transport, channels);
-  transport.start({
-    online: () => channels.online(),
-    message: (message) => dacp.message(message),
-    ended: (why) => {
-      channels.ended(why);
-      dacp.ended(why);
-    },
-  });
+  const messaging = new SocketMessaging(transport, { appId: config.appId, instanceId: config.instance });
+  const agent = makeDesktopAgent(messaging);
+  defineLab(config, transport, agent);
+  announce(agent);
+  transport.start(messaging);
 }
 
 if (window.top === window && location.origin === __LABPLATFORM__.origin) start(__LABPLATFORM__);

@@ -1,6 +1,6 @@
 /** `window.lab`: what a page's own scripts see of labplatform. In the page's renderer. */
 
-import type { Channel, Channels } from "./channels.js";
+import type { Channel, DesktopAgent } from "@finos/fdc3-standard";
 import type { Config } from "./config.js";
 import * as native from "./natives.js";
 import type { Transport } from "./transport.js";
@@ -19,12 +19,14 @@ export interface Lab {
   readonly color: string;
   /** Whether the supervisor hears this page now. */
   readonly connected: boolean;
-  /** The app channel of this name, made if there is none yet. */
+  /** FDC3's app channel of this name, made if there is none yet: short for `fdc3.getOrCreateChannel`. */
   channel(id: string): Promise<Channel>;
 }
 
 /** One frozen object, and no way to put another in its place. Only words that are no secret are copied into it. */
-export function defineLab(config: Config, transport: Transport, channels: Channels): void {
+export function defineLab(config: Config, transport: Transport, agent: DesktopAgent): void {
+  // Not `agent.…` at each call: a page may wrap what it finds at `window.fdc3`.
+  const { getOrCreateChannel } = agent;
   const lab: Lab = {
     appId: config.appId,
     instanceId: config.instance,
@@ -36,7 +38,7 @@ export function defineLab(config: Config, transport: Transport, channels: Channe
     get connected() {
       return transport.online;
     },
-    channel: (id) => channels.open(id),
+    channel: (id) => getOrCreateChannel(id),
   };
   native.defineProperty(window, "lab", { value: native.freeze(lab), enumerable: true });
 }

@@ -3,7 +3,7 @@
  *
  * A page may patch what it likes (fake timers, wrapped sockets, a `toJSON` on every object); what touches the socket and
  * the token goes through this file, so that none of it sees the token. The socket itself is no secret: it speaks for
- * this page, and for nothing that the page could not say through `lab`.
+ * this page, and for nothing that the page could not say through `fdc3`.
  */
 
 const { apply } = Reflect;
@@ -28,6 +28,7 @@ export const closeSocket = uncurried<WebSocket, [], void>(WebSocket.prototype.cl
 export const listen = uncurried<EventTarget, [type: string, listener: (event: Event) => void, capture?: boolean], void>(
   EventTarget.prototype.addEventListener,
 );
+export const dispatch = uncurried<EventTarget, [event: Event], boolean>(EventTarget.prototype.dispatchEvent);
 export const messageData = getterOf(MessageEvent.prototype, "data");
 export const closeCode = getterOf(CloseEvent.prototype, "code");
 export const blockedUri = getterOf(SecurityPolicyViolationEvent.prototype, "blockedURI");
@@ -37,6 +38,7 @@ export const { parse, stringify } = JSON;
 export const { freeze, defineProperty } = Object;
 export const NativePromise = Promise;
 export const NativeError = Error;
+export const NativeEvent = Event;
 
 export const startTimer: (action: () => void, milliseconds: number) => number = setTimeout;
 export const stopTimer: (timer: number) => void = clearTimeout;
@@ -55,10 +57,9 @@ export function now(): number {
 }
 
 const NativeDate = Date;
-const toIso = uncurried<Date, [], string>(Date.prototype.toISOString);
-/** The present moment as ISO 8601. */
-export function timestamp(): string {
-  return toIso(new NativeDate());
+/** The present moment. */
+export function date(): Date {
+  return new NativeDate();
 }
 
 const encodeText = uncurried<TextEncoder, [text: string], Uint8Array>(TextEncoder.prototype.encode);

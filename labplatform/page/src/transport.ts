@@ -1,9 +1,11 @@
 /**
  * The page's connection to the supervisor: token first, pings answered, kept up while the page lives. In the page's
- * renderer. Leaves to dacp.ts what the messages mean.
+ * renderer. Leaves to messaging.ts what the messages mean.
  *
- * A message is handed to at most one connection, in the order of `send`. What was sent into a connection that then broke
- * may or may not have arrived; whoever waits for an answer learns it from the missing answer.
+ * A connection may break, the session goes on: both sides count the messages of the session (all but the transport's own
+ * words) and keep those that the other has not acknowledged. A new connection begins by telling the counts, and goes on
+ * behind the last message that arrived. So each message arrives once, in the order of `send`. What is kept is bounded;
+ * what does not fit and did get lost is said in the console.
  */
 
 import * as native from "./natives.js";
@@ -15,31 +17,78 @@ const LONGEST_DELAY = 2_000;
 const BLOCKED_DELAY = 30_000;
 const WELCOME_DEADLINE = 5_000;
 
-/** Messages that may wait for a connection. */
-const QUEUE_LIMIT = 1_000;
+/** Messages that may wait for a connection, and characters of them; the same again of what waits to be acknowledged. */
+const QUEUE_LIMIT = 10_000;
+const QUEUE_SIZE = 8 << 20;
+/** Messages, and characters of them, after which they are acknowledged; fewer are with the next pong. */
+const ACKNOWLEDGE_AFTER = 64;
+const ACKNOWLEDGE_SIZE = 1 << 18;
 /** Bytes of one message; the supervisor cuts off who sends more. */
 const MESSAGE_LIMIT = 1 << 20;
 
 const REFUSED = 4001;
 const REPLACED = 4003;
 
-/** A message that was accepted for sending; `cancel` takes it back if it still waits. */
+/** A message that was accepted for sending; `cancel` takes it back if no connection has had it yet. */
 export interface Outgoing {
   readonly text: string;
 }
 
 export interface Receiver {
-  /** The supervisor knows this page again; called before anything that waited is sent. */
-  online(): void;
   /** A message that is not the transport's own. */
   message(message: Record<string, unknown>): void;
   /** No connection will come again. */
   ended(why: string): void;
 }
 
+/** Messages, the oldest first, and how much they are. */
+class Queue<Item extends Outgoing = Outgoing> {
+  #items: Item[] = [];
+  #size = 0;
+
+  get length(): number {
+    return this.#items.length;
+  }
+
+  fits(text: string): boolean {
+    return this.#items.length < QUEUE_LIMIT && this.#size + text.length <= QUEUE_SIZE;
+  }
+
+  push(item: Item): void {
+    this.#items.push(item);
+    this.#size += item.text.length;
+  }
+
+  /** Forget the oldest `count`. */
+  drop(count: number): void {
+    for (const { text } of this.#items.splice(0, count)) this.#size -= text.length;
+  }
+
+  remove(item: Item): void {
+    const at = this.#items.indexOf(item);
+    if (at < 0) return;
+    this.#items.splice(at, 1);
+    this.#size -= item.text.length;
+  }
+
+  [Symbol.iterator](): Iterator<Item> {
+    return this.#items[Symbol.iterator]();
+  }
+}
+
 export class Transport {
   readonly #url: string;
   readonly #hello: string;
+  /** Messages that a connection was given, counted from the session's start. */
+  #handed = 0;
+  /** The last of them, which may not have arrived; the oldest first. */
+  readonly #kept = new Queue();
+  /** What no connection was given yet. */
+  readonly #waiting = new Queue<Outgoing>();
+  /** Messages that came, and up to which of them the supervisor was told so. */
+  #received = 0;
+  #told = 0;
+  #untold = 0;
   #receiver: Receiver | null = null;
   #socket: WebSocket | null = null;
   #online = false;
@@ -49,21 +98,15 @@ export class Transport {
   #retryTimer = 0;
   #blocked = false;
   #warned = false;
-  #queue: Outgoing[] = [];
 
   constructor(url: string, token: string) {
     this.#url = url;
     // Made into text now: later, a `toJSON` that the page puts on Object.prototype would be shown the token.
-    this.#hello = native.stringify({ type: "hello", role: "page", token });
+    this.#hello = native.stringify({ type: "hello", role: "page", token, session: native.uuid() }).slice(0, -1);
   }
 
   get online(): boolean {
     return this.#online;
-  }
-
-  /** Why no connection will come again; empty while one may. */
-  get whyEnded(): string {
-    return this.#ended;
   }
 
   start(receiver: Receiver): void {
@@ -81,20 +124,38 @@ export class Transport {
     }
     const outgoing = { text };
     if (this.#online && this.#socket) {
-      native.sendText(this.#socket, text);
-    } else if (this.#queue.length < QUEUE_LIMIT) {
-      this.#queue.push(outgoing);
+      this.#hand(this.#socket, outgoing);
+    } else if (this.#waiting.fits(text)) {
+      this.#waiting.push(outgoing);
     } else {
       throw new native.NativeError(
-        `labplatform: not connected, and ${QUEUE_LIMIT} messages wait already; send again once lab.connected is true`,
+        `labplatform: not connected, and ${this.#waiting.length} messages wait already; ` +
+          "send again once lab.connected is true",
       );
     }
     return outgoing;
   }
 
   cancel(outgoing: Outgoing): void {
-    const at = this.#queue.indexOf(outgoing);
-    if (at >= 0) this.#queue.splice(at, 1);
+    this.#waiting.remove(outgoing);
+  }
+
+  #hand(socket: WebSocket, outgoing: Outgoing): void {
+    native.sendText(socket, outgoing.text);
+    this.#handed++;
+    // It was sent; what has no room is merely not kept for the case that this connection breaks.
+    if (!this.#kept.fits(outgoing.text)) this.#kept.drop(this.#kept.length >> 2 || 1);
+    this.#kept.push(outgoing);
+  }
+
+  /** The number of the oldest message that can be sent again. */
+  get #keptFrom(): number {
+    return this.#handed - this.#kept.length;
+  }
+
+  #acknowledged(count: unknown): void {
+    const arrived = (Number(count) || 0) - this.#keptFrom;
+    if (arrived > 0) this.#kept.drop(arrived);
   }
 
   #connect(): void {
@@ -114,9 +175,11 @@ export class Transport {
       native.closeSocket(socket);
       this.#lost(0);
     }, WELCOME_DEADLINE);
-    native.listen(socket, "open", () => native.sendText(socket, this.#hello));
+    native.listen(socket, "open", () => {
+      native.sendText(socket, `${this.#hello},"received":${this.#received},"kept_from":${this.#keptFrom}}`);
+    });
     native.listen(socket, "message", (event) => {
-      if (this.#socket === socket) this.#received(socket, native.messageData(event as MessageEvent));
+      if (this.#socket === socket) this.#take(socket, native.messageData(event as MessageEvent));
     });
     native.listen(socket, "close", (event) => {
       native.stopTimer(deadline);
@@ -124,7 +187,7 @@ export class Transport {
     });
   }
 
-  #received(socket: WebSocket, data: unknown): void {
+  #take(socket: WebSocket, data: unknown): void {
     let message: Record<string, unknown> | null;
     try {
       message = native.parse(data as string);
@@ -135,25 +198,48 @@ export class Transport {
     switch (message["type"]) {
       case "ping":
         // Here and not later: timers of a hidden page are throttled, its messages are not.
-        native.sendText(socket, `{"type":"pong","seq":${Number(message["seq"])}}`);
+        native.sendText(socket, `{"type":"pong","seq":${Number(message["seq"])},"received":${this.#received}}`);
+        this.#tell();
+        this.#acknowledged(message["received"]);
+        return;
+      case "ack":
+        this.#acknowledged(message["received"]);
         return;
       case "welcome":
-        this.#welcome(socket);
+        this.#welcome(socket, message);
         return;
-      default:
-        this.#receiver?.message(message);
     }
+    this.#received++;
+    this.#untold += (data as string).length;
+    if (this.#received - this.#told >= ACKNOWLEDGE_AFTER || this.#untold >= ACKNOWLEDGE_SIZE) {
+      native.sendText(socket, `{"type":"ack","received":${this.#received}}`);
+      this.#tell();
+    }
+    this.#receiver?.message(message);
   }
 
-  #welcome(socket: WebSocket): void {
+  #tell(): void {
+    this.#told = this.#received;
+    this.#untold = 0;
+  }
+
+  #welcome(socket: WebSocket, message: Record<string, unknown>): void {
     if (this.#online) return;
     this.#online = true;
     this.#onlineSince = native.now();
     this.#blocked = false;
-    this.#receiver?.online();
-    const waiting = this.#queue;
-    this.#queue = [];
-    for (let i = 0; i < waiting.length; i++) native.sendText(socket, waiting[i]!.text);
+    const [received, sent] = [Number(message["received"]) || 0, Number(message["sent"]) || 0];
+    const why = String(message["cut_off"] ?? "") || "the connection broke";
+    if (sent > this.#received) native.warn(`${sent - this.#received} messages to this page were lost: ${why}`);
+    if (received < this.#keptFrom) {
+      native.warn(`${this.#keptFrom - received} messages of this page may be lost: ${why}`);
+    }
+    this.#received = sent;
+    this.#tell();
+    this.#acknowledged(received);
+    for (const { text } of this.#kept) native.sendText(socket, text);
+    for (const outgoing of this.#waiting) this.#hand(socket, outgoing);
+    this.#waiting.drop(this.#waiting.length);
   }
 
   #lost(code: number): void {
@@ -166,7 +252,8 @@ export class Transport {
         code === REFUSED
           ? "the supervisor does not accept this page's token: its app was restarted or has ended"
           : "another document of this app has taken the connection over";
-      this.#queue = [];
+      this.#kept.drop(this.#kept.length);
+      this.#waiting.drop(this.#waiting.length);
       this.#warn(this.#ended);
       this.#receiver?.ended(this.#ended);
       return;

@@ -80,6 +80,18 @@ class Router:
             self._closed.pop(instance_id, None)
             self._instances[instance_id] = Instance(app_id, instance_id, send)
 
+    def forget_listeners(self, instance_id: str) -> None:
+        """Its page was loaded anew, or wants no more: what the former document listened to, took part in, asked for and
+        owed is gone. It keeps its identity and its user channel, and opens again with its next getInfoRequest.
+        """
+        instance = self._instances.get(instance_id)
+        if instance:
+            self._channels.forget(instance)
+            self._intents.forget(instance)
+            instance.intents.clear()
+            instance.events.clear()
+            instance.opened_at = None
+
     def disconnect(self, instance_id: str) -> None:
         """An instance has ended, or never came up: nothing of it is left but that it is known as closed."""
         instance = self._instances.pop(instance_id, None)

@@ -1,0 +1,57 @@
+/**
+ * `window.fdc3`: FDC3's own proxy of a desktop agent, `@finos/fdc3-agent-proxy`, on our messaging. In the page's renderer.
+ *
+ * Nothing is chosen in the page: the supervisor asks its resolver where an intent has several handlers, and channels are
+ * picked in the window's frame. So the proxy's own dialogs stay away.
+ */
+
+import {
+  DefaultAppSupport,
+  DefaultChannelSupport,
+  DefaultHeartbeatSupport,
+  DefaultIntentSupport,
+  DesktopAgentProxy,
+} from "@finos/fdc3-agent-proxy";
+import { DefaultContextListener } from "@finos/fdc3-agent-proxy/dist/src/listeners/DefaultContextListener";
+import { type ChannelSelector, type DesktopAgent, type IntentResolver, LogLevel } from "@finos/fdc3-standard";
+import type { SocketMessaging } from "./messaging.js";
+import * as native from "./natives.js";
+
+/** Milliseconds until a request without an answer is given up; FDC3's own defaults. */
+const EXCHANGE_DEADLINE = 10_000;
+/** The same for requests that may start an app. */
+const LAUNCH_DEADLINE = 100_000;
+
+const nowhere = { connect: async () => {}, disconnect: async () => {} };
+const resolver: IntentResolver = { ...nowhere, chooseIntent: async () => {} };
+const selector: ChannelSelector = { ...nowhere, updateChannel: async () => {}, setChannelChangeCallback: () => {} };
+
+// The proxy of FDC3 2.2.0 tells a context's handler nothing of who sent it, though the message says so.
+DefaultContextListener.prototype.action = function (message) {
+  const { context, originatingApp } = message.payload;
+  if (originatingApp) this.handler(context, { source: originatingApp });
+  else this.handler(context);
+};
+
+export function makeDesktopAgent(messaging: SocketMessaging): DesktopAgent {
+  const heartbeat = new DefaultHeartbeatSupport(messaging);
+  const agent = new DesktopAgentProxy(
+    heartbeat,
+    new DefaultChannelSupport(messaging, selector, EXCHANGE_DEADLINE),
+    new DefaultIntentSupport(messaging, resolver, EXCHANGE_DEADLINE, LAUNCH_DEADLINE),
+    new DefaultAppSupport(messaging, EXCHANGE_DEADLINE, LAUNCH_DEADLINE),
+    [heartbeat],
+    // Without this the proxy writes every message to the page's console.
+    LogLevel.WARN,
+  );
+  void agent.connect();
+  return agent;
+}
+
+/** Put it at `window.fdc3` now, and say so once the page's scripts have had the time to listen for that. */
+export function announce(agent: DesktopAgent): void {
+  // As replaceable as any property that a page sets itself: some pages assign what `getAgent()` gave them.
+  native.defineProperty(window, "fdc3", { value: agent, enumerable: true, configurable: true, writable: true });
+  const ready = () => native.dispatch(window, new native.NativeEvent("fdc3Ready"));
+  native.listen(document, "DOMContentLoaded", () => native.startTimer(ready, 0));
+}

@@ -1,0 +1,159 @@
+/**
+ * The proxy's way to the supervisor: requests out, responses and events in, as FDC3 2.2's wire protocol (DACP) has them.
+ * In the page's renderer. What the messages mean is the proxy's business, how they travel the transport's.
+ */
+
+import { AbstractMessaging } from "@finos/fdc3-agent-proxy";
+import type { RegisterableListener } from "@finos/fdc3-agent-proxy/dist/src/listeners/RegisterableListener";
+import type {
+  AgentEventMessage,
+  AgentResponseMessage,
+  AppRequestMessage,
+  WebConnectionProtocol6Goodbye,
+} from "@finos/fdc3-schema/dist/generated/api/BrowserTypes";
+import type { AppIdentifier } from "@finos/fdc3-standard";
+import * as native from "./natives.js";
+import type { Outgoing, Receiver, Transport } from "./transport.js";
+
+type Outbound = AppRequestMessage | WebConnectionProtocol6Goodbye;
+
+interface Pending {
+  readonly type: string;
+  resolve(response: AgentResponseMessage): void;
+  reject(error: Error): void;
+  readonly timer: number;
+}
+
+/** An error whose message is FDC3's name for it, as FDC3 apps expect; `cause` says more. */
+function fdc3Error(name: string, cause: string): Error {
+  return new native.NativeError(name, { cause });
+}
+
+export class SocketMessaging extends AbstractMessaging implements Receiver {
+  readonly #transport: Transport;
+  readonly #listeners = new Map<string, RegisterableListener>();
+  readonly #pending = new Map<string, Pending>();
+  #opened = false;
+  #ended = "";
+
+  constructor(transport: Transport, app: AppIdentifier) {
+    super(app);
+    this.#transport = transport;
+  }
+
+  createUUID(): string {
+    return native.uuid();
+  }
+
+  createMeta(): AppRequestMessage["meta"] {
+    // Without `source`: the connection says whose message it is.
+    return { requestUuid: native.uuid(), timestamp: native.date() };
+  }
+
+  register(listener: RegisterableListener): void {
+    if (listener.id !== null) this.#listeners.set(listener.id, listener);
+  }
+
+  unregister(id: string): void {
+    this.#listeners.delete(id);
+  }
+
+  async post(message: Outbound): Promise<void> {
+    this.#send(message);
+  }
+
+  /**
+   * As AbstractMessaging has it, but what cannot be sent fails at once, what nobody will answer fails when that is known,
+   * and the answer is found by its request's id: there it costs a look at every listener, which a burst would square.
+   */
+  override async exchange<Response extends AgentResponseMessage>(
+    message: AppRequestMessage,
+    expectedTypeName: AgentResponseMessage["type"],
+    timeoutMs: number,
+  ): Promise<Response> {
+    const { requestUuid } = message.meta;
+    // Two answers to one intent event bear the same id.
+    if (this.#pending.has(requestUuid)) return super.exchange(message, expectedTypeName, timeoutMs);
+    return new native.NativePromise<Response>((resolve, reject) => {
+      const outgoing = this.#send(message);
+      const timer = native.startTimer(() => {
+        this.#pending.delete(requestUuid);
+        // Or it would be carried out later, although its caller was told that it failed.
+        this.#transport.cancel(outgoing);
+        reject(fdc3Error("ApiTimeout", `${message.type} had no answer within ${timeoutMs / 1000} s`));
+      }, timeoutMs);
+      this.#pending.set(requestUuid, {
+        type: expectedTypeName,
+        resolve: resolve as (response: AgentResponseMessage) => void,
+        reject,
+        timer,
+      });
+    });
+  }
+
+  /** The page wants no more of its desktop agent. The connection stays: the platform asks over it whether the page lives. */
+  async disconnect(): Promise<void> {
+    if (this.#ended) return;
+    this.#send({ type: "WCP6Goodbye", meta: { timestamp: native.date() } });
+    this.ended("the page has disconnected its desktop agent");
+  }
+
+  /** A message from the supervisor. */
+  message(message: Record<string, unknown>): void {
+    const payload = message["payload"];
+    const meta = message["meta"];
+    if (typeof payload !== "object" || payload === null || typeof meta !== "object" || meta === null) return;
+    if (this.#answered(message as unknown as AgentResponseMessage)) return;
+    const found = message as unknown as AgentEventMessage | AgentResponseMessage;
+    for (const listener of this.#listeners.values()) {
+      try {
+        if (listener.filter(found)) listener.action(found);
+      } catch (error) {
+        // As for an event handler of the browser: the page's console and `onerror` see it, the other listeners do not.
+        native.report(error);
+      }
+    }
+  }
+
+  /** No answer and no event will come any more. */
+  ended(why: string): void {
+    if (this.#ended) return;
+    this.#ended = why;
+    this.#listeners.clear();
+    for (const { reject, timer } of this.#pending.values()) {
+      native.stopTimer(timer);
+      reject(fdc3Error("AgentDisconnected", why));
+    }
+    this.#pending.clear();
+  }
+
+  #answered(message: AgentResponseMessage): boolean {
+    const { requestUuid } = message.meta;
+    const pending = this.#pending.get(requestUuid);
+    if (pending?.type !== message.type) return false;
+    this.#pending.delete(requestUuid);
+    native.stopTimer(pending.timer);
+    const { error } = message.payload as { error?: string };
+    if (error) pending.reject(fdc3Error(error, `the answer was ${message.type}`));
+    else pending.resolve(message);
+    return true;
+  }
+
+  #send(message: Outbound): Outgoing {
+    if (this.#ended) throw fdc3Error("AgentDisconnected", this.#ended);
+    let text: string;
+    try {
+      text = native.stringify(message);
+    } catch (error) {
+      throw fdc3Error("MalformedContext", String(error));
+    }
+    if (!this.#opened) {
+      this.#opened = true;
+      // An app counts as open to others at its first getInfoRequest. `getAgent()` makes one, older pages never do.
+      if (message.type !== "getInfoRequest") {
+        this.#send({ type: "getInfoRequest", payload: {}, meta: this.createMeta() });
+      }
+    }
+    return this.#transport.send(text);
+  }
+}
