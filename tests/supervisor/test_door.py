@@ -421,3 +421,42 @@ def test_a_page_that_floods_its_connection_is_cut_off_alone(lab, port, stolen):
         assert _closing(connection)[0] == 1009
     assert other.evaluate_js("1 + 1", timeout=10) == 2
     _works(lab)
+
+
+def test_a_page_that_acknowledges_nothing_is_cut_off_and_told_so(lab, port, stolen):
+    """It reads, but never says so: what is kept for it grows until it is too much."""
+    _, theirs = stolen
+    other = lab.launch("neighbour")
+
+    def begin(connection, received):
+        words = {"type": "hello", "role": "page", "token": theirs, "session": "mine", "received": received}
+        connection.send(json.dumps(words))
+        return json.loads(connection.recv(10))
+
+    def ask(connection, kind, **payload):
+        meta = {"requestUuid": kind, "timestamp": "2025-01-01T00:00:00.000Z"}
+        connection.send(json.dumps({"type": kind, "meta": meta, "payload": payload}))
+
+    with client(port, max_size=None) as connection:
+        assert "cut_off" not in begin(connection, 0)
+        ask(connection, "getOrCreateChannelRequest", channelId="big")
+        ask(connection, "addContextListenerRequest", channelId="big", contextType=None)
+        heard = (json.loads(connection.recv(10))["type"] for _ in range(1000))
+        assert "addContextListenerResponse" in heard
+        broadcasts = """(async () => {
+            const big = await fdc3.getOrCreateChannel("big");
+            for (let n = 0; n < 14; n++) await big.broadcast({type: "x", n, text: "x".repeat(1e6)});
+        })()"""
+        other.evaluate_js(broadcasts, timeout=30)
+        # Cut off is cut off: what is still on its way may arrive or not.
+        with pytest.raises(ConnectionClosed):
+            while True:
+                connection.recv(10)
+    with client(port) as connection:
+        welcome = begin(connection, 2)
+        assert (welcome["cut_off"], welcome["received"], welcome["sent"]) == ("slow consumer", 2, 16)
+        other.evaluate_js("fdc3.getOrCreateChannel('big').then((c) => c.broadcast({type: 'next'}))", timeout=10)
+        heard = (json.loads(connection.recv(10)) for _ in range(1000))
+        context = next(one["payload"]["context"] for one in heard if one["type"] == "broadcastEvent")
+        assert context == {"type": "next"}
+    assert any("was cut off as a slow consumer" in entry.text for entry in lab.events)

@@ -159,6 +159,27 @@ def test_errors_have_fdc3s_names(trio, kind, payload, error):
     assert trio[0].ask(kind, **payload) == {"error": error}
 
 
+def test_whose_page_is_loaded_anew_begins_again(world, trio):
+    """The instance stays who it is, and where it is; what its former document had is gone."""
+    one, two, three = trio
+    for app in (two, three):
+        app.listen("note", RED)
+    two.handle("Look")
+    world.router.join("two", RED)
+    world.router.forget_listeners("two")
+    world.router.forget_listeners("nobody")
+    assert world.router.user_channel_of("two") == RED
+    assert "two" not in world.router.instances and "two" not in world.router.closed
+    one.broadcast(RED, NOTE)
+    assert (two.contexts, len(three.contexts)) == ([], 1)
+    assert one.ask("findIntentRequest", intent="Look") == {"error": "NoAppsFound"}
+    two.open()
+    assert world.router.instances["two"] == two.app_id
+    two.listen("note")
+    one.broadcast(RED, NOTE)
+    assert len(two.contexts) == 1
+
+
 # --- private channels
 
 
