@@ -90,10 +90,11 @@ class Session:
     def connect(self, peer: Peer, welcome: m.Welcome, received: int, kept_from: int) -> None:
         """Go on over this connection. `received`: what the page had; `kept_from`: the oldest that it can send again."""
         self.acknowledged(received)
-        # What the page gave up is not waited for.
-        self.received = max(self.received, kept_from)
         first = self._sent - len(self._kept)
-        welcome = msgspec.structs.replace(welcome, received=self.tell(), sent=first, cut_off=self.cut_off)
+        welcome = msgspec.structs.replace(welcome, received=self.received, sent=first, cut_off=self.cut_off)
+        # What the page gave up is not waited for; from the count before it learns how much that was.
+        self.received = max(self.received, kept_from)
+        self.tell()
         self.cut_off, self._missing = "", False
         peer.send(welcome)
         self._peer = peer

@@ -203,6 +203,7 @@ class Peer:
         who = {"place": "ticker-list", "instance": "i-1", "app_id": "ticker-list"}
         first = max(connection.hello["received"], self.first_kept)
         counts = {"received": self.received, "sent": first}
+        self.received = max(self.received, connection.hello["kept_from"])
         connection.send({"type": "welcome", **who, **counts, "cut_off": self.cut_off})
         for text in self.sent[first:]:
             connection.socket.send(text)

@@ -322,6 +322,26 @@ def test_what_was_lost_is_said(page, web, peer):
     assert warnings == ["labplatform: 3 messages to this page were lost: slow consumer"]
 
 
+def test_what_is_kept_for_another_connection_is_bounded(page, web, peer):
+    """Sent it is in any case; only what breaks off with the connection, and was too much to keep, is lost."""
+    warnings = []
+    page.on("console", lambda line: warnings.append(line.text) if line.type == "warning" else None)
+    opened(page, web, peer)
+    page.evaluate("lab.channel('prices').then(channel => { window.prices = channel; })")
+    before = peer.received
+    peer.deaf = True
+    page.evaluate("() => { for (let n = 0; n < 10_001; n++) prices.broadcast({type: 'x', n}).catch(() => {}); }")
+    peer.drop()
+    peer.deaf = False
+    second = peer.wait_connected(2)
+    page.evaluate("prices.getCurrentContext()")
+    heard = [payload["context"]["n"] for payload in second.requests("broadcastRequest")]
+    lost = 10_001 - len(heard)
+    assert heard == list(range(lost, 10_001)) and 0 < lost < 3_000
+    assert warnings == [f"labplatform: {lost} messages of this page may be lost: the connection broke"]
+    assert peer.received == before + 10_002
+
+
 def test_what_waits_for_a_connection_is_bounded(page, web, peer):
     opened(page, web, peer)
     page.evaluate("lab.channel('prices').then(channel => { window.prices = channel; })")

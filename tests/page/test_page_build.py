@@ -70,3 +70,11 @@ def test_the_lock_file_names_hashes_and_no_addresses():
     assert {name: packages[f"node_modules/{name}"]["version"] for name in wanted} == wanted
     assert all(package["integrity"].startswith("sha512-") for package in packages.values())
     assert not any("resolved" in package for package in packages.values())
+
+
+def test_the_agent_is_slim_and_says_whose_code_is_in_it(agent_js):
+    """The generated validators alone would be five times as much."""
+    dependencies = json.loads((PAGE / "package.json").read_text())["dependencies"]
+    first = agent_js.splitlines()[0]
+    assert all(f"{name} {version}" in first for name, version in dependencies.items()) and "Apache-2.0" in first
+    assert len(agent_js) < 40_000

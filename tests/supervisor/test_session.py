@@ -167,6 +167,17 @@ def test_what_the_page_said_is_acknowledged_by_number_and_by_size():
     assert page.session.tell() == ACKNOWLEDGE_AFTER + 2
 
 
+def test_what_the_page_gave_up_is_not_waited_for():
+    page = Page()
+    page.connect()
+    page.session.took(1)
+    wire = Wire()
+    page.session.connect(wire, WELCOME, 0, 5)
+    assert wire.words[0].received == 1, "the page learns that four did not arrive"
+    page.session.took(1)
+    assert page.session.tell() == 6
+
+
 def test_a_page_may_claim_what_it_likes():
     page = Page()
     page.connect()
