@@ -22,7 +22,7 @@ import traitlets
 
 from .. import machine
 from .. import messages as m
-from ..connection import Connection
+from ..connection import Asked, Connection
 from ..errors import LabError, PlatformError, PlatformStopped, StartError, SupervisorLost, UnknownApp
 from ..manifest import Manifest, load_manifests, manifest_for_url, parse_manifest, parse_size
 from ..resources import manifests_folder
@@ -279,9 +279,14 @@ class Platform(Observable):
         """
         wanted = app_ids or tuple(a for a, manifest in self._manifests.items() if manifest.page_url)
         connection = self._ready_to_ask("launch_all()")
-        under_way = [connection.begin(m.Launch, timeout=timeout, **self._what_to_launch(app_id)) for app_id in wanted]
+        under_way: list[Asked] = []
         launched: list[App] = []
         first_error: LabError | None = None
+        for app_id in wanted:
+            try:
+                under_way.append(connection.begin(m.Launch, timeout=timeout, **self._what_to_launch(app_id)))
+            except LabError as error:
+                first_error = first_error or error
         for asked in list(under_way):
             try:
                 status = connection.finish(asked, m.AppStatus, timeout + 6)

@@ -24,7 +24,7 @@ FIRST_SECONDS = 2.0
 WAITING_AT_ONCE = 32
 HANDSHAKE_BYTES = 8192
 """Bytes of HTTP that may come before the first message."""
-QUEUED_BYTES = {"page": 16 << 20, "controller": 128 << 20}
+QUEUED_BYTES = {"page": 16 << 20, "controller": 32 << 20}
 """Bytes that may wait for one peer before one more message makes it a slow consumer. A kernel may be held up for long
 by the user's own code, and losing its controller would cost a person the platform."""
 LARGEST = {"page": m.MAX_MESSAGE, "controller": m.MAX_REQUEST}

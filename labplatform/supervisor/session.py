@@ -17,7 +17,7 @@ from .. import messages as m
 from .server import CLOSE_SLOW, QUEUED_BYTES, SLOW, Peer
 
 KEPT_MESSAGES = 50_000
-KEPT_BYTES = QUEUED_BYTES * 3 // 4
+KEPT_BYTES = QUEUED_BYTES["page"] * 3 // 4
 """What may be kept for a page that does not acknowledge it, or is away. Less than what may wait for a connection, so
 that all of it can be sent again at once."""
 ACKNOWLEDGE_AFTER = 64

@@ -229,15 +229,17 @@ def _admitted(port: int, token: str) -> Raw:
 
 NOT_UNDERSTOOD = [
     b"nonsense",
-    b'{"type":"nonsense","id":1}',
     b'{"type":"launch"}',
     b'{"type":"evaluate","id":"one","place":"hello","code":"1"}',
-    b'{"type":"evaluate","id":1,"place":"hello","code":"1","timeout":-1}',
-    b'{"type":"crash","id":1,"place":"hello","how":"gently"}',
-    b'{"type":"launch","id":1,"manifest":{"startup_app":{"uuid":"../x","name":"x","url":"x"}}}',
     b'{"type":"hello","role":"controller","token":"again"}',
     b"[" * 100_000,
     b"\xc3\x28",
+]
+NOT_ACCEPTED = [
+    '{"type":"nonsense","id":1}',
+    '{"type":"evaluate","id":1,"place":"hello","code":"1","timeout":-1}',
+    '{"type":"crash","id":1,"place":"hello","how":"gently"}',
+    '{"type":"launch","id":1,"manifest":{"startup_app":{"uuid":"../x","name":"x","url":"x"}}}',
 ]
 
 
@@ -247,6 +249,18 @@ def test_a_controller_that_is_not_understood_is_cut_off(lab, port, token):
             raw.frame(said)
             raw.closed_after()
     _works(lab)
+
+
+def test_a_request_with_a_wrong_value_is_refused_and_the_next_one_answered(lab, port, token):
+    with client(port) as connection:
+        connection.send(hello("controller", token))
+        connection.recv(10)
+        for said in NOT_ACCEPTED:
+            connection.send(said)
+            refusal = json.loads(connection.recv(10))
+            assert (refusal["type"], refusal["id"], refusal["kind"]) == ("refusal", 1, "BadRequest")
+        connection.send('{"type":"describe","id":2}')
+        assert json.loads(connection.recv(10))["type"] == "reply"
 
 
 def test_a_binary_message_is_refused_with_a_reason(lab, port, token):
@@ -322,8 +336,8 @@ def test_who_never_reads_is_cut_off_and_nobody_else_notices(lab, port, token):
         raw.frame(hello("controller", token).encode())
         raw.frame(b'{"type":"subscribe","id":1}')
         # Each answer is some hundred kilobytes, and none is ever read.
-        code = json.dumps("'x'.repeat(400000)")
-        for number in range(2, 102):
+        code = json.dumps("'x'.repeat(400_000)")
+        for number in range(2, 152):
             raw.frame(f'{{"type":"evaluate","id":{number},"place":"hello","code":{code},"timeout":60}}'.encode())
 
         def cut_off() -> bool:
