@@ -68,10 +68,6 @@ class JavaScriptError(AppError):
     """Code given to `evaluate_js` threw, or its value is not JSON. `detail`: `name`, `stack`."""
 
 
-class RefusedByPlacement(AppError):
-    """What was asked cannot be done to one app of a process that several share."""
-
-
 class LabTimeout(LabError, TimeoutError):
     """A deadline passed. The message says what was waited for and what was seen instead."""
 

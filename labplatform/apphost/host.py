@@ -7,7 +7,6 @@ belongs to Qt stays in `qt`; what belongs to the Python side of an app, in `serv
 from __future__ import annotations
 
 import queue
-import threading
 import traceback
 from typing import Any, Protocol
 
@@ -79,7 +78,6 @@ class Host:
         self.link = link
         self.order = order
         self.filled: dict[str, Filled] = {}
-        self._main = threading.get_ident()
         if order.windowless:
             self.gui: Gui = Plain()
         else:
@@ -123,10 +121,6 @@ class Host:
         self.send(m.InstanceClosed(place=place, incarnation=filled.incarnation, by=by))
         if not self.filled:
             self.gui.quit()
-
-    def incarnation(self, place: str) -> int:
-        """The incarnation that fills a place now; 0 if none does."""
-        return self.filled[place].incarnation if place in self.filled else 0
 
     def _handle(self, message: Any) -> None:
         try:
