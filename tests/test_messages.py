@@ -27,11 +27,13 @@ STRUCTS = sorted(
     {  # a set, for a union of one message is that message under a second name
         kind
         for _, kind in inspect.getmembers(messages, inspect.isclass)
-        if issubclass(kind, msgspec.Struct) and kind.__module__ == messages.__name__ and kind is not messages._Message
+        if issubclass(kind, msgspec.Struct)
+        and kind.__module__.startswith(messages.__name__ + ".")
+        and kind is not messages.Message
     },
     key=lambda kind: kind.__name__,
 )
-MESSAGES = [kind for kind in STRUCTS if issubclass(kind, messages._Message)]
+MESSAGES = [kind for kind in STRUCTS if issubclass(kind, messages.Message)]
 
 texts = st.text(max_size=20)
 json_values = st.recursive(
@@ -145,7 +147,7 @@ def test_frozen_and_explained(kind):
     assert kind.__struct_config__.frozen
     assert kind.__doc__
     # A struct without words of its own inherits its base's.
-    assert kind.__doc__ != messages._Message.__doc__
+    assert kind.__doc__ != messages.Message.__doc__
 
 
 def test_every_message_belongs_to_a_conversation():

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import msgspec
 import traitlets
 
 from .. import machine
@@ -424,7 +425,7 @@ class Platform(Observable):
         )
         self.set_trait("state", "lost")
         for app in list(self._by_name.values()):
-            lost = m.msgspec.structs.replace(
+            lost = msgspec.structs.replace(
                 app._status, state="stopped", pid=None, processes=(), reason="killed", detail="the supervisor was lost"
             )
             app._take(lost)
@@ -445,7 +446,7 @@ def _checked(heartbeat: m.Heartbeat) -> m.Heartbeat:
     """The same heartbeat, if it is one. Raises `ValueError`."""
     try:
         heartbeat = m.decode(m.encode(heartbeat), m.Heartbeat)
-    except m.msgspec.ValidationError as error:
+    except msgspec.ValidationError as error:
         raise ValueError(f"heartbeat is a labplatform.Heartbeat: {error}") from None
     if heartbeat.ended_after <= heartbeat.silent_after:
         raise ValueError(

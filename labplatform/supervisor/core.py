@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from .. import messages as m
 from ..machine import sandbox_of
 from ..manifest import Manifest
@@ -205,7 +207,7 @@ class Supervisor:
     def _from_service(self, slot: Slot, message: m.FromService) -> None:
         try:
             self.router.receive(slot.service_instance, bytes(message.message))
-        except m.msgspec.DecodeError as error:
+        except msgspec.DecodeError as error:
             self.log.remark(f"a message from its Python side was not understood: {error}", place=slot.name)
 
     def _about(self, slot: Slot, message: Any) -> None:

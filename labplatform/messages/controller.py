@@ -1,0 +1,189 @@
+"""What a controller (kernel, CLI) and the supervisor say: requests one way; replies, refusals and news back."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from ..manifest import Manifest
+from .shown import AppStatus, Entry
+from .words import CrashKind, Message, Timeout
+
+
+class Hello(Message, frozen=True, tag="hello"):
+    """The first message of every WebSocket: who speaks, and the token that proves it.
+
+    A page's `session` is its document, which goes on over many connections. `received`: the messages of the session
+    that came; `kept_from`: the number of the oldest of its own that it can send again.
+    """
+
+    role: Literal["controller", "page"]
+    token: str
+    session: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    received: Annotated[int, msgspec.Meta(ge=0)] = 0
+    kept_from: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
+class Launch(Message, frozen=True, tag="launch"):
+    """Start an app: one the platform knows by id, or one given by its manifest. Answered when its page is ready.
+
+    `timeout`: seconds until the launch is given up and undone.
+    """
+
+    id: int
+    app_id: str = ""
+    manifest: Manifest | None = None
+    timeout: Timeout = 30.0
+
+
+class Stop(Message, frozen=True, tag="stop"):
+    """Close an app's window and wait until its process is gone; killed after `timeout` seconds."""
+
+    id: int
+    place: str
+    timeout: Timeout = 5.0
+
+
+class Kill(Message, frozen=True, tag="kill"):
+    """End an app's processes by SIGKILL, at once; it is not started again."""
+
+    id: int
+    place: str
+
+
+class Restart(Message, frozen=True, tag="restart"):
+    """Stop an app, if it runs, and start it again. Answered when its page is ready."""
+
+    id: int
+    place: str
+    timeout: Timeout = 30.0
+
+
+class Crash(Message, frozen=True, tag="crash"):
+    """Break an app on purpose, in one of the ways an app can break. Answered when the platform has noticed."""
+
+    id: int
+    place: str
+    how: CrashKind
+    timeout: Timeout = 30.0
+
+
+class Evaluate(Message, frozen=True, tag="evaluate"):
+    """Run JavaScript in an app's page; answered with its JSON value, a promise's once it settles."""
+
+    id: int
+    place: str
+    code: str
+    timeout: Timeout = 5.0
+
+
+class Capture(Message, frozen=True, tag="capture"):
+    """A picture of an app's window; answered with `Picture`. `max_width`: pixels, 0 for the window's own size."""
+
+    id: int
+    place: str
+    format: Literal["png", "jpeg"] = "png"
+    max_width: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 0
+    timeout: Timeout = 5.0
+
+
+class Watch(Message, frozen=True, tag="watch"):
+    """Send `Frame`s of an app's window to this controller until the same is asked with `rate` 0.
+
+    `rate`: pictures a second at most; a picture that shows nothing new is not sent.
+    """
+
+    id: int
+    place: str
+    rate: Annotated[float, msgspec.Meta(ge=0, le=30)] = 4.0
+    max_width: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 480
+
+
+class Cancel(Message, frozen=True, tag="cancel"):
+    """The controller no longer waits for the request `request`; a launch under way is undone. Not answered."""
+
+    id: int
+    request: int
+
+
+class Describe(Message, frozen=True, tag="describe"):
+    """The platform and all its apps; answered with `PlatformStatus`."""
+
+    id: int
+
+
+class Subscribe(Message, frozen=True, tag="subscribe"):
+    """From now on send every new log entry and status; answered with the log so far (`list[Entry]`)."""
+
+    id: int
+
+
+class Shutdown(Message, frozen=True, tag="shutdown"):
+    """Stop every app, then the supervisor. Answered just before the connection closes."""
+
+    id: int
+    timeout: Timeout = 5.0
+
+
+Request = Launch | Stop | Kill | Restart | Crash | Evaluate | Capture | Watch | Cancel | Describe | Subscribe | Shutdown
+
+
+class Reply(Message, frozen=True, tag="reply"):
+    """The answer to the request with this `id`."""
+
+    id: int
+    value: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class Refusal(Message, frozen=True, tag="refusal"):
+    """The request with this `id` failed: the class of the error (see `errors`), its message and detail."""
+
+    id: int
+    kind: str
+    message: str
+    detail: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class Welcome(Message, frozen=True, tag="welcome"):
+    """The token was right. For a page: who it is. `cut_off`: why its former connection was ended, if it was.
+
+    `received`: the messages of its session that came; `sent`: the number of the one that comes next.
+    """
+
+    place: str = ""
+    instance: str = ""
+    app_id: str = ""
+    cut_off: str = ""
+    received: int = 0
+    sent: int = 0
+
+
+class News(Message, frozen=True, tag="news"):
+    """To subscribed controllers: new log entries, and the status of the apps that changed. `gone`: places removed."""
+
+    entries: tuple[Entry, ...] = ()
+    apps: tuple[AppStatus, ...] = ()
+    gone: tuple[str, ...] = ()
+
+
+class Frame(Message, frozen=True, tag="frame"):
+    """A picture of a watched window: JPEG, base64 on the wire. `problem` says why there is none, with `data` empty."""
+
+    place: str
+    data: bytes = b""
+    width: int = 0
+    height: int = 0
+    problem: str = ""
+
+
+class Picture(msgspec.Struct, frozen=True, kw_only=True):
+    """The value of `Capture`: PNG or JPEG bytes, base64 on the wire; width and height in pixels."""
+
+    data: bytes
+    format: str
+    width: int
+    height: int
+
+
+ToController = Reply | Refusal | Welcome | News | Frame

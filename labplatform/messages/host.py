@@ -1,0 +1,228 @@
+"""What the supervisor and an app host say, over the inherited socketpair."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from ..manifest import Manifest
+from .words import CrashKind, Isolation, JsHeap, Message, Theme
+
+
+class HostOrder(Message, frozen=True, tag="host-order"):
+    """The first frame to a new app host. Nothing secret stands in its command line or environment.
+
+    `qt_platform`: Qt's platform plugin ("offscreen", "xcb", …), empty for Qt's own choice. `chromium_flags`: what this
+    machine needs. `shared_renderer`: all pages of this host in one renderer process. `windowless`: no page is to come,
+    so no GUI is started.
+    """
+
+    host: str
+    title: str
+    url: str
+    isolation: Isolation
+    qt_platform: str = ""
+    chromium_flags: tuple[str, ...] = ()
+    js_heap: JsHeap = 1 << 30
+    shared_renderer: bool = False
+    windowless: bool = False
+    theme: Theme = "auto"
+
+
+class OpenInstance(Message, frozen=True, tag="open-instance"):
+    """Fill a place: open its window and page, start its Python side. `profile`: where its cookies and storage lie.
+
+    `service_instance`: who its Python side is for other apps; without a page, `instance` itself.
+    """
+
+    place: str
+    instance: str
+    service_instance: str
+    incarnation: int
+    token: str
+    manifest: Manifest
+    profile: str
+
+
+class ReloadInstance(Message, frozen=True, tag="reload-instance"):
+    """A new incarnation in the window that is still there, after its renderer died."""
+
+    place: str
+    instance: str
+    incarnation: int
+    token: str
+
+
+class CloseInstance(Message, frozen=True, tag="close-instance"):
+    """Close a place's window and end its Python side; the host ends with its last one."""
+
+    place: str
+
+
+class HostPing(Message, frozen=True, tag="host-ping"):
+    """Answer from the GUI thread. `pages`: places whose page has no connection of its own, to be pinged through it."""
+
+    seq: int
+    pages: tuple[str, ...] = ()
+
+
+class HostEvaluate(Message, frozen=True, tag="host-evaluate"):
+    """Run JavaScript in a place's page; give up after `timeout` seconds."""
+
+    request: int
+    place: str
+    code: str
+    timeout: float
+
+
+class HostCapture(Message, frozen=True, tag="host-capture"):
+    """Draw a place's window into a picture."""
+
+    request: int
+    place: str
+    format: Literal["png", "jpeg"]
+    max_width: int
+
+
+class Misbehave(Message, frozen=True, tag="misbehave"):
+    """Break this place, now. (`kill` is the supervisor's own doing and never arrives here.)"""
+
+    place: str
+    how: CrashKind
+
+
+class ToService(Message, frozen=True, tag="to-service"):
+    """A DACP message to the Python side of a place."""
+
+    place: str
+    message: msgspec.Raw
+
+
+ToHost = (
+    HostOrder
+    | OpenInstance
+    | ReloadInstance
+    | CloseInstance
+    | HostPing
+    | HostEvaluate
+    | HostCapture
+    | Misbehave
+    | ToService
+)
+
+
+class InstanceLoaded(Message, frozen=True, tag="instance-loaded"):
+    """The page finished loading, or did not: `problem` is empty or says why (status, missing file, Python error)."""
+
+    place: str
+    incarnation: int
+    problem: str = ""
+    url: str = ""
+
+
+class InstanceClosed(Message, frozen=True, tag="instance-closed"):
+    """The window is gone. `by`: "request", "user", "page" (`window.close()`), or "service" (its function returned)."""
+
+    place: str
+    incarnation: int
+    by: Literal["request", "user", "page", "service"]
+
+
+class RendererStarted(Message, frozen=True, tag="renderer-started"):
+    """The page runs in this renderer process (pid as the host sees it)."""
+
+    place: str
+    incarnation: int
+    pid: int
+
+
+class RendererGone(Message, frozen=True, tag="renderer-gone"):
+    """Qt's `renderProcessTerminated`. `status`: normal, abnormal, crashed, killed. `code`: exit code or signal."""
+
+    place: str
+    incarnation: int
+    pid: int
+    status: str
+    code: int
+
+
+class ServiceFailed(Message, frozen=True, tag="service-failed"):
+    """The Python side of a place raised. `traceback` as text."""
+
+    place: str
+    incarnation: int
+    traceback: str
+
+
+class HostPong(Message, frozen=True, tag="host-pong"):
+    """The GUI thread answered this ping."""
+
+    seq: int
+
+
+class PagePong(Message, frozen=True, tag="page-pong"):
+    """A page without a connection of its own answered this ping through its host."""
+
+    seq: int
+    place: str
+    incarnation: int
+
+
+class DialogChanged(Message, frozen=True, tag="dialog-changed"):
+    """A modal dialog (alert, confirm, prompt, file) opened, with what it asks; or closed, with empty `text`."""
+
+    place: str
+    incarnation: int
+    text: str = ""
+
+
+class Console(Message, frozen=True, tag="console"):
+    """A line of the page's console. `source`: file and line."""
+
+    place: str
+    incarnation: int
+    level: Literal["info", "warning", "error"]
+    text: str
+    source: str = ""
+
+
+class Remark(Message, frozen=True, tag="remark"):
+    """Something a person should know, for the log. `place` empty: about the whole host."""
+
+    text: str
+    place: str = ""
+    level: Literal["info", "warning", "error"] = "info"
+
+
+class HostResult(Message, frozen=True, tag="host-result"):
+    """The value of `HostEvaluate` or `HostCapture`, or the error's class, message and detail."""
+
+    request: int
+    value: msgspec.Raw = msgspec.Raw(b"null")
+    error: str = ""
+    message: str = ""
+    detail: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class FromService(Message, frozen=True, tag="from-service"):
+    """A DACP message from the Python side of a place."""
+
+    place: str
+    message: msgspec.Raw
+
+
+FromHost = (
+    InstanceLoaded
+    | InstanceClosed
+    | RendererStarted
+    | RendererGone
+    | ServiceFailed
+    | HostPong
+    | PagePong
+    | DialogChanged
+    | Console
+    | Remark
+    | HostResult
+    | FromService
+)

@@ -1,0 +1,34 @@
+"""The control words between page and supervisor, beside FDC3's own messages, which travel untouched."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from .controller import Welcome
+from .words import Message
+
+
+class Ping(Message, frozen=True, tag="ping"):
+    """Answer at once, from `onmessage`: a hidden page's timers are throttled, its messages are not."""
+
+    seq: int
+    received: int = 0
+
+
+class Pong(Message, frozen=True, tag="pong"):
+    """The page's event loop reached this ping."""
+
+    seq: int
+    received: Annotated[int, msgspec.Meta(ge=0)] | None = None
+
+
+class Ack(Message, frozen=True, tag="ack"):
+    """`received` messages of the session came, counted from its start; pings and pongs say so as well."""
+
+    received: Annotated[int, msgspec.Meta(ge=0)]
+
+
+ToPage = Welcome | Ping | Ack
+FromPage = Pong | Ack

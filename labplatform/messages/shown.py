@@ -1,0 +1,114 @@
+"""What everybody shows: an app, its processes, its sandbox, the platform, a line of its log. Any process."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+
+class ProcessInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One OS process of an app's tree.
+
+    `created`: seconds since the epoch; a pid alone is reused. `memory`: bytes resident and not shared (`statm`).
+    `cpu`: percent of one core over the last sampling period. `role`: host, zygote, renderer, helper, supervisor.
+    """
+
+    pid: int
+    created: float
+    role: str
+    memory: int
+    cpu: float
+
+
+class SandboxInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What the running renderer really has, read from `/proc/PID/status` and its namespaces; `None` is "not known".
+
+    `seccomp`: a system-call filter is on. `pid_namespace`, `network_namespace`, `user_namespace`: it has one of its
+    own. `why`: why something is missing, where that is known.
+    """
+
+    seccomp: bool | None = None
+    pid_namespace: bool | None = None
+    network_namespace: bool | None = None
+    user_namespace: bool | None = None
+    why: str = ""
+
+    @property
+    def holds(self) -> bool:
+        """Whether Chromium's renderer sandbox is on: a filter, and namespaces of its own."""
+        return bool(self.seccomp and self.pid_namespace)
+
+    def __str__(self) -> str:
+        if self.seccomp is None:
+            return f"not known: {self.why}" if self.why else "not known"
+        parts = [
+            name
+            for name, on in (
+                ("seccomp filter", self.seccomp),
+                ("own PID namespace", self.pid_namespace),
+                ("no network of its own", self.network_namespace),
+                ("own user namespace", self.user_namespace),
+            )
+            if on
+        ]
+        return (", ".join(parts) if parts else "off") + (f" ({self.why})" if self.why else "")
+
+
+class AppStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a controller shows of one app. Times are seconds since the epoch, sizes bytes.
+
+    `revision` grows with each status the supervisor gives, so that an older one is told from a newer one. `reason` says
+    why the app ended last, in Electron's process-gone words (and `unresponsive`); `detail` in plain ones.
+    """
+
+    revision: int
+    place: str
+    app_id: str
+    title: str
+    instance: str
+    incarnation: int
+    state: str
+    pid: int | None
+    shared_with: tuple[str, ...]
+    restarts: int
+    since: float
+    ready_at: float | None
+    reason: str | None
+    detail: str
+    url: str | None
+    dialog: str | None
+    processes: tuple[ProcessInfo, ...]
+    sampled_at: float | None
+    sandbox: SandboxInfo
+    color: str | None
+
+
+class PlatformStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The platform as a whole."""
+
+    supervisor: ProcessInfo
+    guardian_pid: int
+    controller_pid: int
+    isolation: str
+    display: str
+    apps: tuple[AppStatus, ...]
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the platform's event log: a lifecycle event and what it led to, or a remark.
+
+    `seq` counts from 1 without gaps. `time`: seconds since the epoch. `event`: the lifecycle event as JSON, enough to
+    replay the log; empty for a remark. `kind`: the event's name. `was` and `state`: the app's state before and after.
+    """
+
+    seq: int
+    time: float
+    kind: str
+    place: str | None = None
+    instance: str | None = None
+    was: str | None = None
+    state: str | None = None
+    text: str = ""
+    level: Literal["info", "warning", "error"] = "info"
+    event: dict[str, Any] = {}

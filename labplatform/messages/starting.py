@@ -1,0 +1,63 @@
+"""How a supervisor is started and found: its order, its first word, its connection file. Kernel and supervisor."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from ..manifest import Manifest
+from .words import Isolation, JsHeap, Theme, Timeout
+
+
+class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
+    """How a hang is noticed: a ping every `interval` seconds; `unresponsive` after `silent_after` of them in a row went
+    unanswered, ended after `ended_after`. Counting pings, not seconds, spares an app when the whole machine stalls.
+    """
+
+    interval: Timeout = 1.0
+    silent_after: Annotated[int, msgspec.Meta(ge=1)] = 3
+    ended_after: Annotated[int, msgspec.Meta(ge=2)] = 10
+
+
+class SupervisorOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of JSON on the supervisor's standard input, which then stays open: its end is the controller's end.
+
+    `token`: what a controller must know. `qt_platform`: as in `HostOrder`; `display`: how windows are shown, in words.
+    `sampling`: seconds between two looks at memory and CPU.
+    """
+
+    token: str
+    controller_pid: int
+    folder: str
+    isolation: Isolation
+    manifests: dict[str, Manifest]
+    qt_platform: str = ""
+    display: str = ""
+    chromium_flags: tuple[str, ...] = ()
+    js_heap: JsHeap = 1 << 30
+    theme: Theme = "auto"
+    heartbeat: Heartbeat = Heartbeat()
+    sampling: Annotated[float, msgspec.Meta(ge=0.1, le=10)] = 1.0
+
+
+class SupervisorReady(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of JSON on the supervisor's standard output, once it serves. `problem`: why it does not."""
+
+    pid: int
+    port: int = 0
+    connection_file: str = ""
+    problem: str = ""
+
+
+class ConnectionFile(msgspec.Struct, frozen=True, kw_only=True):
+    """What `platform-PID.json` in the runtime folder holds, readable by its owner alone. `created` guards against reuse
+    of the pid: it is the supervisor's start, in seconds since the epoch.
+    """
+
+    pid: int
+    created: float
+    port: int
+    token: str
+    isolation: str
+    controller_pid: int

@@ -1,0 +1,31 @@
+"""The words and bounds that every conversation shares, and what all messages have in common. Any process."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+Isolation = Literal["process", "shared-process", "shared-renderer"]
+CrashKind = Literal["abort", "kill", "segfault", "renderer", "oom", "hang", "exit"]
+Theme = Literal["auto", "light", "dark"]
+JsHeap = Annotated[int, msgspec.Meta(ge=64 << 20, le=4 << 30)]
+"""Bytes of JavaScript heap a renderer may fill before V8 ends it as out of memory; V8 itself stops at 4 GiB."""
+Timeout = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
+
+MAX_MESSAGE = 1 << 20
+"""Bytes a page may send in one message, once its token is known."""
+MAX_REQUEST = 32 << 20
+"""Bytes a controller may send in one message: a person's code, or a manifest."""
+MAX_TEXT = 16 << 10
+"""Characters of a text that goes into the log: a traceback, a remark, a detail."""
+MAX_URL = 2048
+"""Characters of a page's address that are told."""
+MAX_FIRST_MESSAGE = 4096
+"""Bytes a connection may send before its token is known."""
+MAX_HOST_FRAME = 64 << 20
+"""Bytes of one frame between supervisor and app host; a picture of a large window is the largest."""
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True):
+    """Every message: frozen, told apart by `type`."""
