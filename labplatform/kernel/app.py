@@ -102,7 +102,7 @@ class App(Observable):
         return self._status.sandbox
 
     @property
-    def history(self) -> list[m.Entry]:
+    def events(self) -> list[m.Entry]:
         """Its lines of the platform's event log, oldest first."""
         return [entry for entry in self._platform.events if entry.place == self.name]
 

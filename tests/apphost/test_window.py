@@ -87,7 +87,7 @@ def test_too_many_windows_are_refused_and_said_so(platform):
             f"Array.from({{length: {MOST_POPUPS + 3}}}, () => open('inner.html') !== null)", timeout=30
         )
         assert opened[:MOST_POPUPS] == [True] * MOST_POPUPS
-        refusals = lambda: [e for e in app.history if "refused" in e.text and f"{MOST_POPUPS} extra windows" in e.text]  # noqa: E731
+        refusals = lambda: [e for e in app.events if "refused" in e.text and f"{MOST_POPUPS} extra windows" in e.text]  # noqa: E731
         until(lambda: len(refusals()) == 3, 20, "three refusals")
         assert refusals()[0].level == "warning"
         assert app.evaluate_js("1 + 1", timeout=20) == 2
@@ -238,7 +238,7 @@ def test_a_second_instance_does_not_share_persistent_storage(platform):
         assert (first.name, second.name) == ("keeper", "keeper-2")
         first.evaluate_js("localStorage.setItem('mine', '1'); 0", timeout=20)
         assert second.evaluate_js("localStorage.getItem('mine')", timeout=20) is None
-        assert any("another instance holds this app's persistent storage" in entry.text for entry in second.history)
+        assert any("another instance holds this app's persistent storage" in entry.text for entry in second.events)
 
 
 # --- placement --------------------------------------------------------------------------------------------------------

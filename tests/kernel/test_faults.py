@@ -50,7 +50,7 @@ def test_a_fault_ends_what_it_names_and_no_more(platform, isolation, how):
         assert app.instance_id != first
         assert app.evaluate_js("2 + 2", timeout=10) == 4
         assert app.reason == REASONS[how], app.detail
-        ended = [entry for entry in app.history if entry.kind == "ended"]
+        ended = [entry for entry in app.events if entry.kind == "ended"]
         assert [entry.state for entry in ended] == ["crashed"]
         assert ended[0].text.startswith(REASONS[how])
         if not _reaches_neighbour(isolation, how):
@@ -143,7 +143,7 @@ def test_who_breaks_too_often_is_left_broken(platform, tmp_path):
         app.crash("kill")
         app.wait_for("failed", 20)
         assert app.pid is None
-        assert "3 bad ends within 60 s; 2 are allowed" in app.history[-1].text
+        assert "3 bad ends within 60 s; 2 are allowed" in app.events[-1].text
         with pytest.raises(NotRunning, match=r"brittle is failed .*restart\(\) starts it"):
             app.wait_for("running", 5)
         app.restart()

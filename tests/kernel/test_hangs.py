@@ -92,7 +92,7 @@ def test_a_stopped_host_hangs_and_is_replaced(platform):
         assert app.reason == "unresponsive"
         assert "GUI thread" in app.detail
         assert state_of(stopped) == ""
-        assert [e.state for e in app.history if e.kind in ("silent", "ended")] == ["unresponsive", "crashed"]
+        assert [e.state for e in app.events if e.kind in ("silent", "ended")] == ["unresponsive", "crashed"]
         assert other.incarnation == 1
 
 
@@ -106,7 +106,7 @@ def test_a_host_that_goes_on_in_time_is_spared(platform):
         app.wait_for("running", 20)
         assert app.incarnation == 1
         assert app.evaluate_js("1 + 1", timeout=10) == 2
-        assert [e.state for e in app.history if e.kind in ("silent", "answered")] == ["unresponsive", "running"]
+        assert [e.state for e in app.events if e.kind in ("silent", "answered")] == ["unresponsive", "running"]
 
 
 def test_a_busy_page_that_answers_in_time_is_spared(platform):

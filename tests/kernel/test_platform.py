@@ -156,7 +156,7 @@ def test_the_log_replays_to_what_is_shown(platform):
         for name, one in status.items():
             assert (lives[name].incarnation, lives[name].restarts) == (one.incarnation, one.restarts)
         assert [entry.seq for entry in lab.events] == list(range(1, len(lab.events) + 1))
-        assert [entry.kind for entry in app.history if entry.event][:3] == ["launched", "ready", "ended"]
+        assert [entry.kind for entry in app.events if entry.event][:3] == ["launched", "ready", "ended"]
 
 
 # --- waiting ----------------------------------------------------------------------------------------------------------
@@ -345,7 +345,7 @@ def test_a_busy_kernel_holds_up_no_app(platform):
         hold_the_interpreter(3)
         over = time.time()
         until(lambda: app.incarnation == 2, 20, "the next incarnation")
-        ended = next(entry for entry in app.history if entry.kind == "ended")
-        again = next(entry for entry in app.history if entry.kind == "timer-fired")
+        ended = next(entry for entry in app.events if entry.kind == "ended")
+        again = next(entry for entry in app.events if entry.kind == "timer-fired")
         assert began - 0.1 <= ended.time <= again.time < over
         app.wait_for("running", 30)
