@@ -7,22 +7,16 @@ keys beside it are this platform's. An unknown key is a warning, kept in `Manife
 
 from __future__ import annotations
 
-import difflib
-import functools
-import json
-import math
 import re
-import stat
-from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 from urllib.parse import unquote, urlsplit
 
 import msgspec
-import msgspec.inspect as inspect
 
 from .errors import ManifestError
+from .reading import Unexpected, check_json, convert, decode, read_file, reason, unknown_keys, unreadable, wrong
 
 _UNITS = {"": 1, "B": 1}
 for _power, _letter in enumerate("KMGT", start=1):
@@ -31,9 +25,6 @@ for _power, _letter in enumerate("KMGT", start=1):
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", re.ASCII)
 _LARGEST_SIZE = 2**63 - 1
-
-MAX_FILE = 1 << 20
-"""Bytes of the largest manifest that is read; a real one has a few hundred."""
 
 MAX_REMARKS = 50
 """Unknown keys that are told apart; a file with more is no manifest of ours."""
@@ -63,20 +54,10 @@ PositiveSeconds = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
 CorePercent = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
 
 
-class _Unexpected(ValueError):
-    """A value that has the right type and is wrong all the same; `field` is its key within the part at hand."""
-
-    def __init__(self, expected: str, got: Any, field: str = "") -> None:
-        super().__init__(f"{field}{': ' * bool(field)}expected {expected}, got {got!r}")
-        self.expected = expected
-        self.field = field
-
-
 class Size(int):
     """A number of bytes; from JSON a whole number, or text such as "500MB" (10**6) or "350MiB" (2**20)."""
 
-
-_SIZE_WORDS = 'a size above zero: bytes, or text such as "500MB" or "350MiB"'
+    words = 'a size above zero: bytes, or text such as "500MB" or "350MiB"'
 
 
 def parse_size(value: int | str) -> int:
@@ -86,12 +67,12 @@ def parse_size(value: int | str) -> int:
         match = _SIZE.fullmatch(value[:100])
         unit = match and _UNITS.get(match[2].upper())
         if not match or unit is None:
-            raise _Unexpected(_SIZE_WORDS, value)
+            raise Unexpected(Size.words, value)
         size = int(float(match[1]) * unit)
     if isinstance(size, bool) or not isinstance(size, int) or size <= 0:
-        raise _Unexpected(_SIZE_WORDS, value)
+        raise Unexpected(Size.words, value)
     if size > _LARGEST_SIZE:
-        raise _Unexpected("a size below 8 EiB", value)
+        raise Unexpected("a size below 8 EiB", value)
     return size
 
 
@@ -112,7 +93,7 @@ _PAGE_WORDS = 'an http(s) address, or a file beside the manifest, such as "index
 
 def _check_page(url: str) -> None:
     def refuse(expected: str) -> NoReturn:
-        raise _Unexpected(expected, url, "url")
+        raise Unexpected(expected, url, "url")
 
     if url != url.strip() or any(character < " " or character == "\x7f" for character in url):
         refuse(f"{_PAGE_WORDS}, without line breaks or blanks around it")
@@ -198,7 +179,7 @@ class Look(_Part, frozen=True):
 
     def __post_init__(self) -> None:
         if self.glyph is not None and not (_inside(self.glyph) and self.glyph.lower().endswith(".svg")):
-            raise _Unexpected('an SVG file inside the manifest\'s folder, such as "glyph.svg"', self.glyph, "glyph")
+            raise Unexpected('an SVG file inside the manifest\'s folder, such as "glyph.svg"', self.glyph, "glyph")
 
 
 class Manifest(_Part, frozen=True):
@@ -222,9 +203,9 @@ class Manifest(_Part, frozen=True):
 
     def __post_init__(self) -> None:
         if self.startup_app.url is None and self.python is None:
-            raise _Unexpected("a page, or a `python` function to run without one", None, "startup_app.url")
+            raise Unexpected("a page, or a `python` function to run without one", None, "startup_app.url")
         if self.app_id in self.requires:
-            raise _Unexpected("other apps than this one", list(self.requires), "requires")
+            raise Unexpected("other apps than this one", list(self.requires), "requires")
 
     @property
     def app_id(self) -> str:
@@ -262,167 +243,9 @@ def _size_hook(kind: type, value: Any) -> Any:
     raise NotImplementedError(kind)
 
 
-# --- what stands in the data, and where -------------------------------------------------------------------------------
-
-
-_ABSENT = object()
-_DEEPEST = 64
-
-
-def _walk(data: Any) -> Iterator[tuple[str, Any]]:
-    """Every value in decoded JSON with its path; holders before what they hold. Raises `RecursionError` below 64."""
-    rest = [("$", data, 0)]
-    while rest:
-        where, value, depth = rest.pop()
-        if depth > _DEEPEST:
-            raise RecursionError
-        yield where, value
-        if isinstance(value, dict):
-            rest += [(f"{where}.{key}", item, depth + 1) for key, item in value.items()]
-        elif isinstance(value, list | tuple):
-            rest += [(f"{where}[{index}]", item, depth + 1) for index, item in enumerate(value)]
-
-
-def _not_json(value: Any) -> str:
-    """What was expected, where a single value could not be sent on as JSON; empty where it can."""
-    if isinstance(value, dict):
-        if not all(isinstance(key, str) for key in value):
-            return "keys that are text"
-        return next(filter(None, map(_not_json, value)), "")
-    if isinstance(value, str):
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            return "Unicode text (a \\ud800 to \\udfff stands alone)"
-    elif isinstance(value, int | float):
-        try:
-            return "" if math.isfinite(value) else "a finite number"
-        except OverflowError:
-            return "a number below 1e308"
-    elif value is not None and not isinstance(value, list | tuple):
-        return "a JSON value"
-    return ""
-
-
-def _unknown_keys(data: Any, kind: type, where: str) -> Iterable[str]:
-    """A remark for each key that no field reads, in the parts whose structure is ours."""
-    if not isinstance(data, dict):
-        return
-    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
-    for key, value in data.items():
-        path = f"{where}.{key}"
-        if key not in fields or path in ("$.folder", "$.warnings"):
-            known = {name.lower(): name for name in fields if name not in ("folder", "warnings")}
-            near = difflib.get_close_matches(key[:80].lower(), known, n=1, cutoff=0.75)
-            yield f"unknown key {path}" + (f"; did you mean {known[near[0]]}?" if near else "")
-            continue
-        part = fields[key].type
-        if isinstance(part, type) and issubclass(part, msgspec.Struct):
-            yield from _unknown_keys(value, part, path)
-
-
-# --- errors -----------------------------------------------------------------------------------------------------------
-
-
-def _wrong(file: str, where: str, expected: str, got: Any) -> ManifestError:
-    if got is _ABSENT:
-        shown, got = "nothing", None
-    else:
-        try:
-            shown = json.dumps(got, ensure_ascii=False)
-            shown.encode()
-        except (TypeError, ValueError, RecursionError):
-            # No JSON value, so it could not cross to another process either.
-            shown = got = type(got).__name__
-    shown = shown if len(shown) <= 80 else shown[:77] + "…"
-    return ManifestError(
-        f"{file}: at {where}: expected {expected}; found {shown}", file=file, where=where, expected=expected, got=got
-    )
-
-
-def _unreadable(file: str | Path, problem: str, expected: str) -> ManifestError:
-    return ManifestError(f"{file}: {problem}", file=str(file), where="$", expected=expected, got=None)
-
-
-def _reason(error: Exception) -> str:
-    # An OSError's own text repeats the path.
-    return getattr(error, "strerror", None) or str(error)
-
-
-_STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
-
-
-def _found(data: Any, where: str) -> Any:
-    for key, index in _STEP.findall(where):
-        try:
-            data = data[key] if key else data[int(index)]
-        except (KeyError, IndexError, TypeError):
-            return _ABSENT
-    return data
-
-
-@functools.cache
-def _shape() -> inspect.Type:
-    return inspect.type_info(Manifest)
-
-
-def _expected(where: str) -> str:
-    """What the field at this path takes, in words."""
-    kind: inspect.Type = _shape()
-    for key, _ in _STEP.findall(where):
-        if isinstance(kind, inspect.UnionType):
-            kind = next(one for one in kind.types if not isinstance(one, inspect.NoneType))
-        if isinstance(kind, inspect.StructType):
-            kind = next(field.type for field in kind.fields if field.encode_name == key)
-        elif isinstance(kind, inspect.VarTupleType):
-            kind = kind.item_type
-    return _in_words(kind)
-
-
-def _in_words(kind: inspect.Type) -> str:
-    match kind:
-        case inspect.Metadata(extra_json_schema={"description": words}):
-            return str(words)
-        case inspect.UnionType(types=types):
-            return ", or ".join(
-                _in_words(one) for one in sorted(types, key=lambda one: isinstance(one, inspect.NoneType))
-            )
-        case inspect.LiteralType(values=values):
-            return " or ".join(json.dumps(value) for value in values)
-        case inspect.IntType() | inspect.FloatType():
-            words = "a whole number" if isinstance(kind, inspect.IntType) else "a number"
-            if kind.ge is not None and kind.le is not None:
-                return f"{words} from {kind.ge:,.0f} to {kind.le:,.0f}"
-            bounds = {"above": kind.gt, "at least": kind.ge, "below": kind.lt, "at most": kind.le}
-            said = [f"{word} {bound:,.0f}" for word, bound in bounds.items() if bound is not None]
-            return f"{words} {' and '.join(said)}".rstrip()
-        case inspect.BoolType():
-            return "true or false"
-        case inspect.NoneType():
-            return "null"
-        case inspect.VarTupleType(item_type=item):
-            return f"a list, each item {_in_words(item)}"
-        case inspect.CustomType(cls=cls) if cls is Size:
-            return _SIZE_WORDS
-        case inspect.StrType():
-            return "text"
-    return "an object"
-
-
-def _complaint(error: Exception, data: Any) -> tuple[str, str, Any]:
-    """From msgspec's error: the place, what belongs there in words, and the value that stands there."""
-    text, _, where = str(error).partition(" - at `")
-    where = where.rstrip("`") or "$"
-    cause = error if isinstance(error, _Unexpected) else error.__cause__
-    if isinstance(cause, _Unexpected):
-        where += f".{cause.field}" if cause.field else ""
-        return where, cause.expected, _found(data, where)
-    if absent := re.fullmatch(r"Object missing required field `(.+)`", text):
-        where += f".{absent[1]}"
-    return where, _expected(where), _found(data, where)
-
-
 # --- reading ----------------------------------------------------------------------------------------------------------
+
+_NOT_IN_FILES = ("folder", "warnings")
 
 
 def parse_manifest(data: Any, *, file: str = "<manifest>", folder: str | None = None) -> Manifest:
@@ -430,14 +253,9 @@ def parse_manifest(data: Any, *, file: str = "<manifest>", folder: str | None = 
 
     `resourceLimits` may stand beside `startup_app` instead of in it.
     """
-    try:
-        for where, value in _walk(data):
-            if expected := _not_json(value):
-                raise _wrong(file, where, expected, value)
-    except RecursionError:
-        raise _unreadable(file, "is nested too deeply", f"at most {_DEEPEST} levels") from None
+    check_json(data, file)
     if not isinstance(data, dict):
-        raise _wrong(file, "$", "an object", data)
+        raise wrong(file, "$", "an object", data)
     app, limits = data.get("startup_app"), data.get("resourceLimits")
     beside = isinstance(app, dict) and "resourceLimits" in data
 
@@ -446,72 +264,14 @@ def parse_manifest(data: Any, *, file: str = "<manifest>", folder: str | None = 
 
     if beside:
         if "resourceLimits" in app:
-            raise _wrong(file, "$.resourceLimits", "it once, here or in startup_app", limits)
+            raise wrong(file, "$.resourceLimits", "it once, here or in startup_app", limits)
         data = {key: value for key, value in data.items() if key != "resourceLimits"}
         data["startup_app"] = app | {"resourceLimits": limits}
-    unknown = islice(_unknown_keys(data, Manifest, "$"), MAX_REMARKS)
+    unknown = islice(unknown_keys(data, Manifest, hidden=_NOT_IN_FILES), MAX_REMARKS)
     remarks = [f"{file}: {as_written(remark)}" for remark in unknown]
-    data = {key: value for key, value in data.items() if key not in ("folder", "warnings")}
-    try:
-        return msgspec.convert(data | {"warnings": remarks, "folder": folder}, Manifest, dec_hook=_size_hook)
-    except ValueError as error:
-        where, expected, got = _complaint(error, data)
-    raise _wrong(file, as_written(where), expected, got)
-
-
-def _read(file: Path) -> bytes:
-    try:
-        if not stat.S_ISREG(file.stat().st_mode):
-            # Opening a pipe would wait for its other end.
-            raise _unreadable(file, "is not a file", "a readable JSON file")
-        with file.open("rb") as stream:
-            text = stream.read(MAX_FILE + 1)
-    except FileNotFoundError:
-        raise _unreadable(
-            file, "there is no such file; an app is a folder with an app.json in it", "a readable JSON file"
-        ) from None
-    except OSError as error:
-        raise _unreadable(file, f"cannot be read: {error.strerror}", "a readable JSON file") from None
-    if len(text) > MAX_FILE:
-        raise _unreadable(
-            file, f"is larger than {MAX_FILE >> 20} MiB, so it is no manifest", f"at most {MAX_FILE} bytes"
-        )
-    return text
-
-
-def _decode(text: bytes, file: Path) -> Any:
-    repeated: list[tuple[str, dict[str, Any]]] = []
-
-    def collect(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for key, value in pairs:
-            if key in found:
-                repeated.append((key, found))
-            found[key] = value
-        return found
-
-    def refuse(word: str) -> NoReturn:
-        raise ValueError(f"{word} is no JSON number")
-
-    try:
-        # Some editors on Windows write a byte-order mark; it says nothing about the app.
-        data = json.loads(text.decode("utf-8-sig"), object_pairs_hook=collect, parse_constant=refuse)
-    except UnicodeDecodeError:
-        raise _unreadable(file, "is not UTF-8 text", "UTF-8 JSON") from None
-    except json.JSONDecodeError as error:
-        problem = f"is not JSON: {error.msg} in line {error.lineno}, column {error.colno}"
-        raise _unreadable(file, problem, "JSON") from None
-    except RecursionError:
-        raise _unreadable(file, "is nested too deeply", f"at most {_DEEPEST} levels") from None
-    except ValueError as error:
-        raise _unreadable(file, f"is not JSON: {error}", "JSON") from None
-    for key, holder in repeated[:1]:
-        try:
-            where = next((path for path, value in _walk(data) if value is holder), "$")
-        except RecursionError:
-            where = "$"
-        raise _wrong(str(file), f"{where}.{key}", "each key once", holder[key])
-    return data
+    data = {key: value for key, value in data.items() if key not in _NOT_IN_FILES}
+    whole = data | {"warnings": remarks, "folder": folder}
+    return convert(whole, Manifest, file, dec_hook=_size_hook, written=as_written)
 
 
 def load_manifest(path: str | Path) -> Manifest:
@@ -526,8 +286,8 @@ def load_manifest(path: str | Path) -> Manifest:
         folder = file.parent.resolve(strict=True) if file.parent.exists() else file.parent
     except (OSError, ValueError, RuntimeError) as error:
         # A name that is not Unicode or holds a NUL, a folder that may not be entered, links in a circle.
-        raise _unreadable(ascii(str(file)), f"cannot be read: {_reason(error)}", "a readable JSON file") from None
-    manifest = parse_manifest(_decode(_read(file), file), file=str(file), folder=str(folder))
+        raise unreadable(ascii(str(file)), f"cannot be read: {reason(error)}", "a readable JSON file") from None
+    manifest = parse_manifest(decode(read_file(file), file), file=str(file), folder=str(folder))
     if manifest.look.glyph:
         glyph = folder / manifest.look.glyph
         try:
@@ -536,7 +296,7 @@ def load_manifest(path: str | Path) -> Manifest:
             there = inside = False
         if there and not inside:
             expected = "an SVG file inside the manifest's folder, not a link out of it"
-            raise _wrong(str(file), "$.look.glyph", expected, manifest.look.glyph)
+            raise wrong(str(file), "$.look.glyph", expected, manifest.look.glyph)
         if not there:
             remark = f"{file}: at $.look.glyph: there is no file {manifest.look.glyph} beside the manifest"
             manifest = msgspec.structs.replace(manifest, warnings=(*manifest.warnings, remark))
@@ -564,12 +324,12 @@ def load_manifests(*places: str | Path) -> dict[str, Manifest]:
         try:
             found = _manifest_files(place)
         except (OSError, ValueError, RuntimeError) as error:
-            raise _unreadable(
-                ascii(str(place)), f"cannot be read: {_reason(error)}", "a readable folder or file"
+            raise unreadable(
+                ascii(str(place)), f"cannot be read: {reason(error)}", "a readable folder or file"
             ) from None
         if not found:
             problem = "no app in this folder; expected <app-id>/app.json below it"
-            raise _unreadable(place, problem, "<app-id>/app.json")
+            raise unreadable(place, problem, "<app-id>/app.json")
         files.update(dict.fromkeys(found))
     manifests: dict[str, Manifest] = {}
     origin: dict[str, Path] = {}

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from labplatform import messages
 from labplatform.errors import ManifestError
 from labplatform.manifest import (
-    MAX_FILE,
     Manifest,
     ResourceLimits,
     Size,
@@ -27,6 +26,7 @@ from labplatform.manifest import (
     parse_manifest,
     parse_size,
 )
+from labplatform.reading import MAX_FILE
 
 APP = {"uuid": "ticker-list", "name": "Ticker List", "url": "index.html"}
 
