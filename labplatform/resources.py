@@ -1,4 +1,4 @@
-"""Where the files that ship with labplatform lie: sample manifests, lessons, the page agent. Any process.
+"""Where the files that ship with labplatform lie: sample manifests, lessons, the page agent and kit. Any process.
 
 In a wheel they are under `labplatform/share`; in a checkout (an editable install) beside the package.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
+KIT = "_lab"
+"""The folder of an app's origin in which its pages find the page kit; an app's own files cannot lie there."""
 
 
 def _shipped(name: str) -> Path:
@@ -28,3 +30,8 @@ def notebooks_folder() -> Path:
 def page_agent() -> Path:
     """The JavaScript that every page gets before its own scripts."""
     return PACKAGE / "page" / "dist" / "agent.js"
+
+
+def page_kit() -> Path:
+    """What labplatform has for any page: a look, a channel picker, the replayed prices. Styles and ES modules."""
+    return PACKAGE / "page" / "kit"

@@ -1,6 +1,6 @@
 /* news-feed: sample headlines of news.json, shown as the replay reaches their day. The headlines are made up; only the
    days are the replay's. */
-import { byId, day, put, start, TICKERS } from "./lab.js";
+import { byId, day, put, start, TICKERS } from "./_lab/lab.js";
 
 const NEW_FOR = 14; // days of the replay for which a headline counts as new
 

@@ -1,6 +1,6 @@
 /* ticker-details: one share up close. `#MSFT` in the address chooses the first one, the buttons any other. There is no
    order book, because the data has no bids and asks: averages, best and worst day come from the closes in the chart. */
-import { byId, day, History, move, price, put, range, shape, shares, start, TICKERS } from "./lab.js";
+import { byId, day, History, move, price, put, range, shape, shares, start, TICKERS } from "./_lab/lab.js";
 
 const RIGHT = 52; // px for prices beside the chart
 const BOTTOM = 20; // px for days below it

@@ -1,6 +1,6 @@
 /* ticker-list: five rows with price, change and the last closes; the chosen one up close below. The choice marks a row
    in this page and goes nowhere else. */
-import { byId, History, month, move, price, put, range, shape, shares, start, TICKERS } from "./lab.js";
+import { byId, History, month, move, price, put, range, shape, shares, start, TICKERS } from "./_lab/lab.js";
 
 const WIDE = 240; // the sparkline's own units; it stretches to its cell
 const HIGH = 34;

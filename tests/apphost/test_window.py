@@ -7,8 +7,10 @@ from support.apps import PLACEMENTS, make_app
 from support.processes import runs, until
 
 from labplatform.errors import JavaScriptError, LaunchError, NotRunning
+from labplatform.resources import page_kit
 
 MOST_POPUPS = 8
+KIT = (page_kit() / "lab.css").read_text(encoding="utf-8")
 
 
 def _evaluated(app, code: str, value: object, what: str) -> None:
@@ -178,6 +180,10 @@ OUTSIDE = [
     "%00",
     "/etc/passwd",
     "link",
+    "_lab/..%2f..%2f..%2fmanifest.py",
+    "_lab/%2e%2e/src/agent.ts",
+    "_lab/nothing.css",
+    "_lab/",
 ]
 
 
@@ -193,6 +199,9 @@ def test_nothing_outside_its_folder_is_served(platform, tmp_path):
             assert app.evaluate_js(FETCH.format(f"app://curious/{path}"), timeout=20) == "refused", path
         # What is there is served, so it was not a matter of the asking.
         assert "<h1>page</h1>" in app.evaluate_js(FETCH.format("app://curious/./index.html?x#y"), timeout=20)
+        # What belongs to no app but is there for all of them comes from each one's own origin.
+        assert app.evaluate_js(FETCH.format("app://curious/_lab/lab.css"), timeout=20) == KIT
+        assert app.evaluate_js(FETCH.format("app://other/_lab/lab.css"), timeout=20) == "refused"
 
 
 def test_storage_for_the_session_outlives_restart_and_crash(platform):

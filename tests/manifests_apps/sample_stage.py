@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from labplatform.errors import LabError
-from labplatform.resources import manifests_folder
+from labplatform.resources import KIT, manifests_folder, page_kit
 
 PAGES = ("ticker-list", "ticker-details", "news-feed")
 SHIM = Path(__file__).with_name("lab_shim.js").read_text(encoding="utf-8")
@@ -89,6 +89,11 @@ class _Handler(SimpleHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
+
+    def translate_path(self, path: str) -> str:
+        """As an app host serves it: the page kit lies below every app's own folder."""
+        app, kit, name = path.lstrip("/").partition(f"/{KIT}/")
+        return str(page_kit() / name) if kit and "/" not in app else super().translate_path(path)
 
     def do_GET(self) -> None:
         if self.path != "/feed":

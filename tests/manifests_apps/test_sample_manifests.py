@@ -1,18 +1,20 @@
-"""The sample apps' files: they load without a warning, need nothing from the network, and share what they share."""
+"""The sample apps' files: they load without a warning and need nothing from the network."""
 
 from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from bokeh_sampledata import stocks
 from sample_stage import PAGES
 
 from labplatform.manifest import load_manifests
-from labplatform.resources import manifests_folder
+from labplatform.resources import manifests_folder, page_kit
 
 FOLDER = manifests_folder()
+SERVED = (*(FOLDER / app for app in PAGES), page_kit())
 COLORS = {"ticker-list": "#0072B2", "ticker-details": "#CC79A7", "news-feed": "#009E73", "market-data": "#E69F00"}
 
 
@@ -42,25 +44,18 @@ def test_market_data_is_a_service_without_a_window() -> None:
     assert manifest.python == "service:main"
 
 
-@pytest.mark.parametrize("name", ["lab.css", "lab.js"])
-def test_the_copies_of_a_shared_file_are_identical(name: str) -> None:
-    assert len({(FOLDER / app / name).read_bytes() for app in PAGES}) == 1, (
-        f"{name} differs between {', '.join(PAGES)}: each app is served from its own folder, so copy the change to all"
-    )
-
-
-@pytest.mark.parametrize("app", PAGES)
-def test_nothing_comes_from_elsewhere(app: str) -> None:
+@pytest.mark.parametrize("folder", SERVED, ids=lambda folder: folder.name)
+def test_nothing_comes_from_elsewhere(folder: Path) -> None:
     """No address of another origin in any file of the app; the SVG namespace is a name, not an address."""
-    for file in (FOLDER / app).iterdir():
+    for file in folder.iterdir():
         text = file.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
         assert not re.search(r"(?:https?:)?//[\w.-]+\.\w+/|@import|@font-face|url\(", text), file
 
 
-@pytest.mark.parametrize("app", PAGES)
-def test_no_style_moves_by_itself(app: str) -> None:
+@pytest.mark.parametrize("folder", SERVED, ids=lambda folder: folder.name)
+def test_no_style_moves_by_itself(folder: Path) -> None:
     """A compositor's animation goes on in a page that hangs: what moves must be moved by the page's script."""
-    for file in (FOLDER / app).glob("*.css"):
+    for file in folder.glob("*.css"):
         text = re.sub(r"/\*.*?\*/", "", file.read_text(encoding="utf-8"), flags=re.DOTALL)
         assert not re.search(r"animation|transition|@keyframes", text), file
 

@@ -288,7 +288,7 @@ def test_a_line_never_joins_days_that_are_not_neighbours(open_page: Open) -> Non
     page = open_page("ticker-list")
     kept = page.evaluate(
         """async () => {
-          const { History } = await import("./lab.js");
+          const { History } = await import("./_lab/lab.js");
           const history = new History();
           const tick = (tick, date, last) => ({ tick, date, quotes: [{ ticker: "IBM", last, volume: 1 }] });
           history.append(tick(3, "2012-01-04", 9));

@@ -1,6 +1,6 @@
 /* What the sample pages have in common, on the page's main thread: the second hand, the price feed and its silence, and
-   how prices and days are written. What a page draws is its own. Each app is an origin of its own and is served from its
-   own folder only, so each folder holds this file; a test keeps the copies identical.
+   how prices and days are written. What a page draws is its own. Every app finds it under its own origin, at
+   `_lab/lab.js`.
 
    `window.lab` is the platform's: who this page is, and the channel on which market-data sends its replay. */
 
