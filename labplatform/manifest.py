@@ -188,6 +188,10 @@ class Manifest(_Part, frozen=True):
     `python` names a function (`module:function`) that runs beside the page in the app's own process; without a `url`
     the app is a service without a window. `requires` names apps that are launched along with this one. `folder` is
     where the file lies (`None` for an app made from a bare URL); relative pages are served from there.
+
+    `interop` is as in an app directory: `intents.listensFor` names the intents it handles. OpenFin's key
+    `currentContextGroup` beside that names the user channel that its page is on from the start, by its id
+    ("fdc3.channel.1") or its colour ("red").
     """
 
     startup_app: StartupApp = msgspec.field(name="startup_app")
@@ -206,6 +210,9 @@ class Manifest(_Part, frozen=True):
             raise Unexpected("a page, or a `python` function to run without one", None, "startup_app.url")
         if self.app_id in self.requires:
             raise Unexpected("other apps than this one", list(self.requires), "requires")
+        if not isinstance(self.user_channel, str | None):
+            expected = 'the id of a user channel, such as "fdc3.channel.1"'
+            raise Unexpected(expected, self.user_channel, "interop.currentContextGroup")
 
     @property
     def app_id(self) -> str:
@@ -216,6 +223,11 @@ class Manifest(_Part, frozen=True):
     def title(self) -> str:
         """The app's name for people."""
         return self.startup_app.name
+
+    @property
+    def user_channel(self) -> str | None:
+        """The user channel that it is on from the start, `interop.currentContextGroup`; `None`: on none."""
+        return self.interop.get("currentContextGroup")
 
     @property
     def page_url(self) -> str | None:

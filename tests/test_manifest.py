@@ -51,7 +51,10 @@ FULL = {
     "look": {"color": "#0072B2", "glyph": "art/glyph.svg"},
     "restart": {"maxRestarts": 3, "withinSeconds": 4, "backoff": 0.5, "maxBackoff": 8, "stableAfter": 2.5},
     "recycle": {"memory": "400MiB", "maxAge": 3600},
-    "interop": {"intents": {"listensFor": {"ViewInstrument": {"contexts": ["fdc3.instrument"]}}}},
+    "interop": {
+        "intents": {"listensFor": {"ViewInstrument": {"contexts": ["fdc3.instrument"]}}},
+        "currentContextGroup": "fdc3.channel.1",
+    },
 }
 
 json_values = st.recursive(
@@ -205,6 +208,7 @@ def test_wrong_values_of_startup_app(key, value, words):
         ({"recycle": {"maxAge": math.nan}}, "$.recycle.maxAge", "a finite number"),
         ({"recycle": {"maxAge": 10**400}}, "$.recycle.maxAge", "a number below 1e308"),
         ({"interop": []}, "$.interop", "an object"),
+        ({"interop": {"currentContextGroup": 1}}, "$.interop.currentContextGroup", "the id of a user channel"),
         ({"interop": {"a": [math.inf]}}, "$.interop.a[0]", "a finite number"),
         ({"interop": {"a": "\ud800"}}, "$.interop.a", "Unicode text"),
         ({"interop": {"a": {"\ud800": 1}}}, "$.interop.a", "Unicode text"),

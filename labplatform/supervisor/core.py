@@ -11,6 +11,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,8 @@ class Supervisor:
         if slot.page:
             slot.page.cut("this instance has ended", 1001)
             slot.page = None
+        with suppress(KeyError):  # it may never have connected
+            slot.user_channel = self.router.user_channel_of(slot.instance)
         self.router.disconnect(slot.instance)
         slot.loaded = False
         slot.dialog = None
@@ -172,6 +175,17 @@ class Supervisor:
             at=time.time(), incarnation=slot.life.incarnation, reason=ending.reason, detail=ending.detail[: m.MAX_TEXT]
         )
         self.feed(slot, event)
+
+    def join_channel(self, slot: Slot) -> None:
+        """An app's new incarnation has connected: it begins on its user channel, if it has one."""
+        if slot.user_channel is None:
+            return
+        try:
+            self.router.join(slot.instance, slot.user_channel)
+        except KeyError:
+            there = ", ".join(channel["id"] for channel in self.router.user_channels)
+            text = f"there is no user channel {slot.user_channel!r} for it to begin on; there are: {there}"
+            self.log.remark(text, kind="fdc3", place=slot.name, level="warning")
 
     def ready_if_so(self, slot: Slot) -> None:
         """Ready is: loaded, and either connected or given up on connecting."""

@@ -111,6 +111,8 @@ class Hosts:
         self.share_names(host)
         if manifest.python is not None:
             self._platform.router.connect(manifest.app_id, slot.service_instance, self._to_service(host, slot))
+            if not slot.has_page:
+                self._platform.join_channel(slot)
         host.send(order)
 
     async def _place_after(self, leaving: HostProcess, slot: Slot, incarnation: int) -> None:

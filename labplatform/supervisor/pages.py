@@ -56,6 +56,8 @@ class PageSpeaker:
             if former.name:
                 router.forget_listeners(slot.instance)
         router.connect(slot.manifest.app_id, slot.instance, slot.session.send)
+        if former is None:
+            self._supervisor.join_channel(slot)
         return slot.session
 
     def _missed(self) -> None:

@@ -47,6 +47,8 @@ class Slot:
         self.url: str | None = None
         self.window_open = False
         self.service_instance = ""
+        self.user_channel = manifest.user_channel
+        """Which user channel its next incarnation begins on: the one that the last was on when it ended."""
         self._complaints: list[float] = []
         self.new_incarnation()
 

@@ -190,6 +190,11 @@ class Channels:
 
     # --- what the platform may do
 
+    def user_channel(self, name: str) -> Channel | None:
+        """A user channel by its id, or by its colour, which is how OpenFin's manifests name theirs."""
+        by_color = (channel for channel in self.user.values() if channel.shown["displayMetadata"]["color"] == name)
+        return self.user.get(name) or next(by_color, None)
+
     def move(self, instance: Instance, channel: Channel | None) -> None:
         """An instance joins a user channel, or leaves the one it is on, and is told so if that is a change."""
         if instance.channel is channel:

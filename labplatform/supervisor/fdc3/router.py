@@ -139,8 +139,13 @@ class Router:
         return joined.id if joined else None
 
     def join(self, instance_id: str, channel_id: str | None) -> None:
-        """Put an instance on a user channel, or on none, as a channel picker does; it is told so. Raises `KeyError`."""
-        channel: Channel | None = None if channel_id is None else self._channels.user[channel_id]
+        """Put an instance on a user channel, or on none, as a channel picker does; it is told so.
+
+        `channel_id`: the channel's id or colour. Raises `KeyError` if there is no such channel or instance.
+        """
+        channel: Channel | None = None
+        if channel_id is not None and (channel := self._channels.user_channel(channel_id)) is None:
+            raise KeyError(channel_id)
         self._channels.move(self._instances[instance_id], channel)
 
     def beat(self) -> str:
