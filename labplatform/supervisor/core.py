@@ -29,6 +29,7 @@ from .launching import Launching
 from .lifecycle import State
 from .log import Log
 from .pages import PageSpeaker
+from .peer import CLOSE_GONE
 from .requests import ControllerSpeaker
 from .server import Door, same
 from .slot import Slot
@@ -158,7 +159,7 @@ class Supervisor:
         if slot.doom is not None:
             ending, slot.doom = slot.doom, None
         if slot.page:
-            slot.page.cut("this instance has ended", 1001)
+            slot.page.cut("this instance has ended", CLOSE_GONE)
             slot.page = None
         with suppress(KeyError):  # it may never have connected
             slot.user_channel = self.router.user_channel_of(slot.instance)

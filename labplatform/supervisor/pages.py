@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from .. import messages as m
-from .server import CLOSE_REPLACED, SLOW, Peer
+from .peer import CLOSE_REPLACED, SLOW, Peer
 from .session import Session
 from .slot import Slot
 

@@ -20,7 +20,7 @@ from ..errors import AppGone, BadRequest, LabError, LabTimeout, LaunchError, Not
 from ..errors import from_wire as error_from_wire
 from . import lifecycle
 from .lifecycle import State
-from .server import Peer
+from .peer import Peer
 from .slot import Slot
 
 CLOSE_GRACE = 5.0

@@ -1,8 +1,7 @@
 """The supervisor's WebSocket door on 127.0.0.1: who comes in, how much they may say, how long they may not listen.
 
 Runs on the supervisor's loop. Everyone proves who they are by the token in their first message, never by origin. A
-connection without its token has 2 s and 4 KiB, and 32 of them may wait at once. A peer that does not read what it is
-sent is cut off once too much waits for it.
+connection without its token has 2 s and 4 KiB, and 32 of them may wait at once.
 """
 
 from __future__ import annotations
@@ -10,98 +9,56 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from .. import messages as m
+from .peer import CLOSE_GONE, CLOSE_PROTOCOL, CLOSE_REFUSED, CLOSE_TOO_LARGE, Peer, Speaker, hear, leave
 
 FIRST_SECONDS = 2.0
 WAITING_AT_ONCE = 32
 HANDSHAKE_BYTES = 8192
 """Bytes of HTTP that may come before the first message."""
-QUEUED_BYTES = {"page": 16 << 20, "controller": 32 << 20}
-"""Bytes that may wait for one peer before one more message makes it a slow consumer. A kernel may be held up for long
-by the user's own code, and losing its controller would cost a person the platform."""
 LARGEST = {"page": m.MAX_MESSAGE, "controller": m.MAX_REQUEST}
 NOTES_EVERY = 5.0
 """Seconds between two remarks about connections without a token; those in between are counted."""
-SLOW = "slow consumer"
-CLOSE_PROTOCOL, CLOSE_REFUSED, CLOSE_REPLACED, CLOSE_SLOW = 4000, 4001, 4003, 4008
 
 _log = logging.getLogger("labplatform.websockets")
 _log.setLevel(logging.CRITICAL)
 _read_hello = m.Reader(m.Hello)
 
 
-class Speaker(Protocol):
-    """Who a token speaks for: takes the messages of its connection."""
-
-    def joined(self, peer: Peer) -> None: ...
-    def said(self, peer: Peer, data: str) -> None: ...
-    def left(self, peer: Peer) -> None: ...
-
-
-class Peer:
-    """One connection whose token was right. `send` never waits."""
+class SocketPeer(Peer):
+    """A peer at the other end of a WebSocket."""
 
     def __init__(self, connection: ServerConnection, name: str, role: str) -> None:
-        self.name = name
-        self._most = QUEUED_BYTES[role]
-        self.cut_off = ""
+        super().__init__(name, role)
         self._connection = connection
-        self._queue: deque[bytes] = deque()
-        self._queued = 0
-        self._wake = asyncio.Event()
-
-    def send(self, message: Any) -> None:
-        """Queue a message struct."""
-        self.send_bytes(m.encode(message))
-
-    def send_bytes(self, data: bytes) -> None:
-        """Queue JSON as it is."""
-        if self.cut_off:
-            return
-        # What waited before says whether it reads; one large message says nothing.
-        if self._queued > self._most:
-            self.cut(SLOW, CLOSE_SLOW)
-            return
-        self._queue.append(data)
-        self._queued += len(data)
-        self._wake.set()
-
-    @property
-    def backlog(self) -> int:
-        """Bytes that wait to be sent."""
-        return self._queued
+        self._woken = asyncio.Event()
 
     def cut(self, reason: str, code: int) -> None:
         """End this connection, telling it why as far as it still listens."""
         if not self.cut_off:
-            self.cut_off = reason
-            self._queue.clear()
-            self._queued = 0
-            self._code = code
-            self._wake.set()
+            super().cut(reason, code)
             # Whoever does not read cannot be told; do not wait for its part of the closing handshake.
             asyncio.get_running_loop().call_later(0.5, self._connection.transport.abort)
+
+    def _wake(self) -> None:
+        self._woken.set()
 
     async def write(self) -> None:
         """Send what is queued, until the connection ends."""
         try:
             while True:
-                await self._wake.wait()
-                self._wake.clear()
+                await self._woken.wait()
+                self._woken.clear()
                 while self._queue and not self.cut_off:
-                    data = self._queue[0]
-                    await self._connection.send(data, text=True)
-                    if self._queue:
-                        self._queue.popleft()
-                        self._queued -= len(data)
+                    await self._connection.send(self._queue[0], text=True)
+                    self._sent()
                 if self.cut_off:
                     await self._connection.close(self._code, self.cut_off)
                     return
@@ -141,7 +98,7 @@ class Door:
     async def close(self) -> None:
         """Stop listening and end all connections."""
         if self._server:
-            self._server.close(code=1001, reason="the platform was stopped")
+            self._server.close(code=CLOSE_GONE, reason="the platform was stopped")
             try:
                 await asyncio.wait_for(self._server.wait_closed(), 1)
             except TimeoutError:
@@ -178,27 +135,23 @@ class Door:
             return
         connection.known(LARGEST[hello.role])
         speaker, name = admitted
-        peer = Peer(connection, name, hello.role)
+        peer = SocketPeer(connection, name, hello.role)
         writer = asyncio.create_task(peer.write())
         speaker.joined(peer)
         try:
             async for data in connection:
-                if not isinstance(data, str):
+                if isinstance(data, str):
+                    hear(speaker, peer, data, self._note)
+                else:
                     peer.cut("messages are JSON text, not binary", CLOSE_PROTOCOL)
+                if peer.cut_off:
                     await writer
                     break
-                speaker.said(peer, data)
         except ConnectionClosed:
-            if connection.protocol.close_code == 1009:
+            if connection.protocol.close_code == CLOSE_TOO_LARGE:
                 self._note(f"{name} was cut off: a message was over {LARGEST[hello.role]} bytes")
-        except msgspec.DecodeError as error:
-            self._note(f"{name} was cut off: {error}")
-            peer.cut(f"not understood: {error}"[:120], CLOSE_PROTOCOL)
-            await writer
         finally:
-            if peer.cut_off == SLOW:
-                self._note(f"{name} was cut off as a {SLOW}")
-            speaker.left(peer)
+            leave(speaker, peer, self._note)
             writer.cancel()
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import msgspec
 
 from .. import messages as m
-from .server import CLOSE_SLOW, QUEUED_BYTES, SLOW, Peer
+from .peer import CLOSE_SLOW, QUEUED_BYTES, SLOW, Peer
 
 KEPT_MESSAGES = 50_000
 KEPT_BYTES = QUEUED_BYTES["page"] * 3 // 4

@@ -14,7 +14,7 @@ from ..manifest import Manifest
 from .endings import Ending
 from .health import Pulse
 from .lifecycle import LIVE, Life, State
-from .server import Peer
+from .peer import Peer
 from .session import Session
 from .spawn import HostProcess
 

@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed
 from labplatform import messages as m
 from labplatform.connection import Connection
 from labplatform.errors import ConnectionRefused
-from labplatform.supervisor import server
+from labplatform.supervisor import peer, server
 
 HEADROOM = 6.0
 """Seconds beyond a deadline of the door's that a busy machine may take to keep it."""
@@ -70,7 +70,7 @@ def test_a_wrong_token_is_refused(lab, port, role):
     for token in ("", "wrong", "x" * 43, "\u00e4\u00f6", "\ud83d\ude00"):
         with client(port) as connection:
             connection.send(hello(role, token))
-            assert _closing(connection) == (server.CLOSE_REFUSED, "this token is not known")
+            assert _closing(connection) == (peer.CLOSE_REFUSED, "this token is not known")
     _works(lab)
 
 
@@ -78,13 +78,13 @@ def test_a_part_of_the_token_is_not_enough(lab, port, token):
     for guess in (token[:-1], token + "x", token.swapcase(), "\0" + token):
         with client(port) as connection:
             connection.send(hello("controller", guess))
-            assert _closing(connection)[0] == server.CLOSE_REFUSED
+            assert _closing(connection)[0] == peer.CLOSE_REFUSED
 
 
 def test_a_controllers_token_is_no_pages(lab, port, token):
     with client(port) as connection:
         connection.send(hello("page", token))
-        assert _closing(connection)[0] == server.CLOSE_REFUSED
+        assert _closing(connection)[0] == peer.CLOSE_REFUSED
 
 
 def test_the_client_says_why_it_was_refused(lab, port):
@@ -268,7 +268,7 @@ def test_a_binary_message_is_refused_with_a_reason(lab, port, token):
         connection.send(hello("controller", token))
         connection.recv(10)
         connection.send(b'{"type":"describe","id":1}')
-        assert _closing(connection) == (server.CLOSE_PROTOCOL, "messages are JSON text, not binary")
+        assert _closing(connection) == (peer.CLOSE_PROTOCOL, "messages are JSON text, not binary")
     _works(lab)
 
 
@@ -388,12 +388,12 @@ def test_a_pages_token_steers_nothing(lab, port, token, stolen):
     assert theirs != token
     with client(port) as connection:
         connection.send(hello("controller", theirs))
-        assert _closing(connection)[0] == server.CLOSE_REFUSED
+        assert _closing(connection)[0] == peer.CLOSE_REFUSED
     with client(port) as connection:
         connection.send(hello("page", theirs))
         assert json.loads(connection.recv(10))["type"] == "welcome"
         connection.send('{"type":"describe","id":1}')
-        assert _closing(connection)[0] == server.CLOSE_PROTOCOL
+        assert _closing(connection)[0] == peer.CLOSE_PROTOCOL
     _works(lab)
 
 
@@ -406,7 +406,7 @@ def test_a_newer_connection_replaces_the_older(lab, port, stolen):
         second.send(hello("page", theirs))
         assert json.loads(second.recv(10))["type"] == "welcome"
         code, reason = _closing(first)
-        assert (code, reason) == (server.CLOSE_REPLACED, "replaced by a newer connection with the same token")
+        assert (code, reason) == (peer.CLOSE_REPLACED, "replaced by a newer connection with the same token")
         # The page's own connection was the first to be replaced, and its agent knows.
         until(lambda: app.evaluate_js("lab.connected", timeout=10) is False, 20, "the page's agent to have heard")
 
@@ -416,13 +416,13 @@ def test_the_token_of_a_dead_incarnation_opens_nothing(lab, port, stolen):
     app.restart()
     with client(port) as connection:
         connection.send(hello("page", theirs))
-        assert _closing(connection)[0] == server.CLOSE_REFUSED
+        assert _closing(connection)[0] == peer.CLOSE_REFUSED
     fresh = _stolen_from(app)
     assert fresh != theirs
     app.stop()
     with client(port) as connection:
         connection.send(hello("page", fresh))
-        assert _closing(connection)[0] == server.CLOSE_REFUSED
+        assert _closing(connection)[0] == peer.CLOSE_REFUSED
 
 
 def test_a_page_that_floods_its_connection_is_cut_off_alone(lab, port, stolen):

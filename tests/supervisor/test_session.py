@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labplatform import messages as m
-from labplatform.supervisor.server import CLOSE_SLOW, QUEUED_BYTES, SLOW
+from labplatform.supervisor.peer import CLOSE_SLOW, QUEUED_BYTES, SLOW
 from labplatform.supervisor.session import ACKNOWLEDGE_AFTER, ACKNOWLEDGE_BYTES, KEPT_BYTES, KEPT_MESSAGES, Session
 
 WELCOME = m.Welcome(place="list", instance="i", app_id="list")
