@@ -64,7 +64,7 @@ def say(view: AppView, shown: bool = True, page: str = "a", drawn: int | None = 
 
 
 def clock_threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "labplatform-views"]
+    return [thread for thread in threading.enumerate() if thread.name == "labplatform-widgets"]
 
 
 def test_nothing_flows_until_a_page_shows_it(stage: Stage) -> None:
@@ -90,7 +90,7 @@ def test_close_ends_the_stream_and_the_observing(stage: Stage) -> None:
     assert (stage.frames["clock"], view.number) == (frames, number)
     assert not view.flowing
     assert not stage.platform._watchers["clock"]
-    until(lambda: not clock_threads(), 5, "the views' thread to end")
+    until(lambda: not clock_threads(), 5, "the widgets' thread to end")
     stage.app.crash("abort")
     stage.app.wait_for("running", timeout=20)
     assert view.status == status
@@ -105,7 +105,7 @@ def test_out_of_sight_ends_the_stream_and_another_page_keeps_it(stage: Stage) ->
     assert view.flowing
     say(view, shown=False, page="b")
     assert not view.flowing
-    until(lambda: not clock_threads(), 5, "the views' thread to end")
+    until(lambda: not clock_threads(), 5, "the widgets' thread to end")
     view.close()
 
 
@@ -118,7 +118,7 @@ def test_a_silent_page_counts_as_gone(stage: Stage, monkeypatch: pytest.MonkeyPa
         assert view.flowing
         stage.pass_pictures(2)
     until(lambda: not view.flowing, 5, "the stream to end after a second without a word")
-    until(lambda: not clock_threads(), 5, "the views' thread to end")
+    until(lambda: not clock_threads(), 5, "the widgets' thread to end")
     stage.platform.describe()
     frames = stage.frames["clock"]
     stage.pass_pictures(20)
@@ -198,7 +198,7 @@ def test_several_side_by_side(stage: Stage) -> None:
     until(lambda: all(view.number for view in views.children), 10, "a picture in both")
     views.close()
     assert not any(view.flowing for view in views.children)
-    until(lambda: not clock_threads(), 5, "the views' thread to end")
+    until(lambda: not clock_threads(), 5, "the widgets' thread to end")
     assert isinstance(views, AppViews)
 
 
@@ -210,7 +210,7 @@ def test_a_stopped_platform_ends_quietly(stage: Stage) -> None:
     until(lambda: view.status["state"] == "stopped", 5, "the view to say so")
     say(view)
     view.close()
-    until(lambda: not clock_threads(), 5, "the views' thread to end")
+    until(lambda: not clock_threads(), 5, "the widgets' thread to end")
 
 
 def test_wrong_options_and_messages_are_refused(stage: Stage) -> None:

@@ -6,13 +6,11 @@ doing comes from `App`; the view only puts it into words.
 
 from __future__ import annotations
 
-import base64
 import math
 import re
 import threading
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anywidget
@@ -21,11 +19,12 @@ import traitlets
 
 from ... import messages as m
 from ...errors import LabError
+from ...glyph import glyph_of
+from . import clock
+from .page_side import page_side
 
 if TYPE_CHECKING:
     from ..app import App
-
-STATIC = Path(__file__).parent / "static"
 
 BEAT = 2.0
 """Seconds between two words from a page that shows a view."""
@@ -39,8 +38,6 @@ FIRST = 1.0
 """Seconds that a view waits for its first picture."""
 PATIENCE = 1.0
 """Seconds until the next picture is sent to a page that is behind."""
-LARGEST_GLYPH = 64 << 10
-"""Bytes; a larger file is not shown."""
 
 
 class AppView(anywidget.AnyWidget):
@@ -49,8 +46,8 @@ class AppView(anywidget.AnyWidget):
     `rate`: pictures a second at most; `width`: pixels of the picture on the page at most.
     """
 
-    _esm = STATIC / "view.js"
-    _css = STATIC / "view.css"
+    _esm = page_side("view.js")
+    _css = page_side("view.css")
 
     frame = traitlets.Bytes(b"", help="The newest picture, JPEG.").tag(sync=True)
     number = traitlets.Int(0, help="How many pictures have been sent.").tag(sync=True)
@@ -130,14 +127,14 @@ class AppView(anywidget.AnyWidget):
     def _start(self) -> None:
         if self._end_stream is None:
             self._end_stream = self._app.watch_pictures(self._take, rate=self._rate, width=self._width)
-        _clock.keep(self)
+        clock.keep(self)
 
     def _stop(self) -> None:
         self._waiting = None
         if self._end_stream is not None:
             self._end_stream()
             self._end_stream = None
-            _clock.wake()
+            clock.wake()
 
     def _take(self, picture: m.Frame) -> None:
         """A new picture; on the observers' thread."""
@@ -148,7 +145,7 @@ class AppView(anywidget.AnyWidget):
                 return
             self._waiting = picture.data
             if self._send_when_due() is not None:
-                _clock.keep(self)
+                clock.keep(self)
 
     def _send_when_due(self) -> float | None:
         """Send the picture that waits, if its time has come; else how many seconds are left until then."""
@@ -204,49 +201,6 @@ class AppViews(ipywidgets.Box):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(repr(view._app.name) for view in self.children)})"
 
-
-class _Clock:
-    """Asks views for what time demands of them. One thread for all, there only while pictures flow somewhere."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._views: set[AppView] = set()
-        self._woken = False
-        self._thread: threading.Thread | None = None
-
-    def keep(self, view: AppView) -> None:
-        """Ask this view from now on, at once the first time."""
-        with self._changed:
-            self._views.add(view)
-            self._woken = True
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="labplatform-views", daemon=True)
-                self._thread.start()
-            self._changed.notify()
-
-    def wake(self) -> None:
-        """Ask all views again now: one of them may want nothing more."""
-        with self._changed:
-            self._woken = True
-            self._changed.notify()
-
-    def _run(self) -> None:
-        while True:
-            with self._changed:
-                self._woken = False
-                views = list(self._views)
-            left = {view: view._tick() for view in views}
-            with self._changed:
-                if self._woken:
-                    continue  # what a view wanted a moment ago may not hold any more
-                self._views = {view for view, seconds in left.items() if seconds is not None}
-                if not self._views:
-                    self._thread = None
-                    return
-                self._changed.wait(max(0.0, min(left[view] for view in self._views)))
-
-
-_clock = _Clock()
 
 # --- the app in words -------------------------------------------------------------------------------------------------
 
@@ -313,8 +267,7 @@ def _look(app: App) -> dict[str, Any]:
     glyph, aspect = "", "3 / 4"
     if manifest is not None:
         aspect = f"{manifest.startup_app.default_width} / {manifest.startup_app.default_height}"
-        if manifest.look.glyph and manifest.folder:
-            glyph = _glyph(Path(manifest.folder) / manifest.look.glyph)
+        glyph = glyph_of(manifest)
     return {
         "name": app.name,
         "title": app.title,
@@ -324,12 +277,3 @@ def _look(app: App) -> dict[str, Any]:
         "beat": BEAT,
         "silence": SILENCE,
     }
-
-
-def _glyph(file: Path) -> str:
-    """The SVG as an address that an `<img>` takes; there it can run no script."""
-    try:
-        svg = file.read_bytes()
-    except OSError:
-        return ""
-    return "data:image/svg+xml;base64," + base64.b64encode(svg).decode() if len(svg) <= LARGEST_GLYPH else ""

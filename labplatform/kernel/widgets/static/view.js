@@ -1,45 +1,7 @@
 // The page side of AppView: draws the pictures, says every few seconds that it shows them, and puts the state in words.
 
-const shape = (paths) => `<svg viewBox="0 0 16 16" aria-hidden="true" focusable="false">${paths}</svg>`;
-const stroke = (d, width = 1.8, more = "") =>
-  `<path d="${d}" fill="none" stroke="currentColor" stroke-width="${width}" stroke-linecap="round" stroke-linejoin="round" ${more}/>`;
-const SQUARE = "M4.5 3.5h7a1 1 0 0 1 1 1v7a1 1 0 0 1-1 1h-7a1 1 0 0 1-1-1v-7a1 1 0 0 1 1-1z";
-
-const STATES = {
-  starting: ["Starting", shape(stroke("M8 2.8A5.2 5.2 0 1 1 2.8 8"))],
-  running: ["Running", shape('<circle cx="8" cy="8" r="4.2" fill="currentColor"/>')],
-  unresponsive: ["Stalled", shape(stroke("M4.2 2.8h7.6L4.2 13.2h7.6z", 1.7))],
-  stopping: ["Stopping", shape(stroke(SQUARE, 1.6, 'stroke-dasharray="2.2 2.4"'))],
-  stopped: ["Stopped", shape(stroke(SQUARE, 1.6))],
-  crashed: ["Crashed", shape(stroke("M3.8 3.8l8.4 8.4M12.2 3.8l-8.4 8.4", 2.2))],
-  "backing-off": ["Backing off", shape(stroke("M12.9 6.2A5.3 5.3 0 1 0 13.3 9M13.6 2.9v3.7H9.9"))],
-  failed: ["Failed", shape(stroke("M5.4 2h5.2L14 5.4v5.2L10.6 14H5.4L2 10.6V5.4z", 1.6) + stroke("M8 4.9v3.6M8 11v.2", 1.9))],
-};
-const LOST = ["No answer from kernel", STATES.stopped[1]];
 const GONE = new Set(["crashed", "backing-off", "failed", "stopped"]);
 const PID_CHANGE = 6000; // milliseconds that a change of PID stays
-
-function make(tag, name, parent) {
-  const node = document.createElement(tag);
-  node.className = `labplatform-${name}`;
-  parent?.append(node);
-  return node;
-}
-
-function chip(parent, look) {
-  const node = make("span", "glyph", parent);
-  node.setAttribute("aria-hidden", "true");
-  if (look.glyph) {
-    const image = document.createElement("img");
-    image.src = look.glyph;
-    image.alt = "";
-    node.append(image);
-  } else {
-    node.textContent = look.title.trim().slice(0, 1).toUpperCase();
-    node.style.setProperty("--labplatform-app", look.color || "");
-    node.classList.add("labplatform-letter");
-  }
-}
 
 function render({ model, el }) {
   const look = model.get("look");
@@ -60,9 +22,7 @@ function render({ model, el }) {
   const how = make("div", "row", caption);
   const state = make("span", "state", how);
   const aside = make("span", "aside", how);
-  const live = make("div", "live", box);
-  live.setAttribute("role", "status");
-  live.setAttribute("aria-live", "polite");
+  const live = announcer(box);
 
   // --- what the app does
 
@@ -127,7 +87,6 @@ function render({ model, el }) {
 
   // --- pictures
 
-  const page = crypto.getRandomValues(new Uint32Array(3)).join("-");
   let drawn = model.get("number");
   let drawing = false;
   let newer = false;
@@ -167,59 +126,22 @@ function render({ model, el }) {
 
   // --- whether anybody sees it, and whether a kernel answers
 
-  let inView = false;
-  let beat = 0;
-  let closed = false; // Jupyter says that this model has no kernel any more
-  let heard = 0; // when the kernel gave its last sign of life, in milliseconds
-
-  function setLost(now) {
-    if (now === lost) return;
-    lost = now;
-    draw();
-  }
-
-  function kernelSpoke() {
-    heard = performance.now();
-    setLost(closed);
-  }
-
-  function say(shown) {
-    if (!closed) model.send({ page, shown, drawn });
-  }
-
-  function lookAgain() {
-    const shown = inView && !document.hidden;
-    if (shown && !beat) {
-      heard = performance.now();
-      say(true);
-      beat = setInterval(() => {
-        if (performance.now() - heard > look.silence * 1000) setLost(true);
-        say(true);
-      }, look.beat * 1000);
-    } else if (!shown && beat) {
-      clearInterval(beat);
-      beat = 0;
-      say(false);
-    }
-  }
-
-  function connectionChanged() {
-    closed = true;
-    setLost(true);
-  }
-
-  const observer = new IntersectionObserver((entries) => {
-    inView = entries[entries.length - 1].isIntersecting;
-    lookAgain();
+  const { spoke, end } = presence({
+    model,
+    box,
+    beat: look.beat,
+    silence: look.silence,
+    more: () => ({ drawn }),
+    lost(now) {
+      if (now === lost) return;
+      lost = now;
+      draw();
+    },
   });
-  observer.observe(box);
-  document.addEventListener("visibilitychange", lookAgain);
 
   const events = {
-    "change:status": () => (kernelSpoke(), draw()),
-    "change:number": () => (kernelSpoke(), drawPicture()),
-    "msg:custom": kernelSpoke,
-    comm_live_update: connectionChanged,
+    "change:status": () => (spoke(), draw()),
+    "change:number": () => (spoke(), drawPicture()),
   };
   for (const [name, react] of Object.entries(events)) model.on(name, react);
   draw();
@@ -227,11 +149,8 @@ function render({ model, el }) {
 
   return () => {
     for (const [name, react] of Object.entries(events)) model.off(name, react);
-    document.removeEventListener("visibilitychange", lookAgain);
-    observer.disconnect();
     clearTimeout(pidTimer);
-    inView = false;
-    lookAgain();
+    end();
     if (address) URL.revokeObjectURL(address);
   };
 }
