@@ -90,7 +90,7 @@ def _processes(status: m.PlatformStatus) -> list[str]:
             trees.setdefault(app.processes[0].pid, ([], app.processes))[0].append(app.place)
     if guardian := _guardian(status.guardian_pid):
         rows.append(_row(guardian, "-"))
-    rows.append(_row(status.supervisor, "-"))
+    rows.append(_row(status.metrics.supervisor, "-"))
     for names, processes in trees.values():
         rows += [_row(process, ", ".join(names)) for process in processes]
     return words.table(rows, right=(0, 3, 4, 5))
@@ -126,6 +126,7 @@ def _as_data(seen: discovery.Seen) -> dict[str, Any]:
     """Bytes, seconds, percent of one core. Never the token."""
     about, status = seen.platform.about, seen.status
     guardian = _guardian(status.guardian_pid) if status else None
+    supervisor = status.metrics.supervisor if status else None
     return {
         "pid": about.pid,
         "controller_pid": about.controller_pid,
@@ -135,7 +136,7 @@ def _as_data(seen: discovery.Seen) -> dict[str, Any]:
         "display": status.display if status else None,
         "answers": status is not None,
         "problem": seen.problem,
-        "processes": msgspec.to_builtins([one for one in (guardian, status.supervisor) if one] if status else []),
+        "processes": msgspec.to_builtins([one for one in (guardian, supervisor) if one]),
         "apps": [_app_as_data(app) for app in status.apps] if status else [],
     }
 

@@ -16,6 +16,7 @@ import traitlets
 
 from .. import messages as m
 from ..errors import LabTimeout, NotRunning
+from .history import History
 from .observers import Observable
 from .picture import Screenshot
 
@@ -53,6 +54,13 @@ class App(Observable):
         read_only=True,
         help="Its OS processes, host first: pid, created (seconds since the epoch), role, memory (bytes), cpu (percent "
         "of one core).",
+    )
+    metrics = traitlets.Instance(
+        m.AppMetrics,
+        allow_none=True,
+        read_only=True,
+        help="Its figures at the last sample: memory (bytes), cpu (percent of one core), js_heap (bytes), lag "
+        "(seconds) and more; None while it has no process.",
     )
     dialog = traitlets.Unicode(None, allow_none=True, read_only=True, help="What an open dialog asks, if one is open.")
     url = traitlets.Unicode(None, allow_none=True, read_only=True, help="The page it shows.")
@@ -105,6 +113,12 @@ class App(Observable):
     def events(self) -> list[m.Entry]:
         """Its lines of the platform's event log, oldest first."""
         return [entry for entry in self._platform.events if entry.place == self.name]
+
+    def history(self, seconds: float = 600.0, timeout: float = 5.0) -> History:
+        """Its figures over the last `seconds` (ten minutes are kept), of all its incarnations and processes: arrays,
+        and tables for pandas. `timeout`: seconds to wait for them.
+        """
+        return History(self._ask(m.Recall, m.Recalled, timeout, span=seconds))
 
     # --- what it does
 
@@ -222,6 +236,7 @@ class App(Observable):
                 ("detail", status.detail),
                 ("shared_with", status.shared_with),
                 ("processes", status.processes),
+                ("metrics", status.metrics),
                 ("dialog", status.dialog),
                 ("url", status.url),
                 ("state", status.state),

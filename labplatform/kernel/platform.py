@@ -45,7 +45,8 @@ class Platform(Observable):
     them in one, each with a renderer of its own; "shared-renderer" puts all pages in one renderer as well. `display`:
     "auto" takes the screen if there is one, "offscreen" never does. `theme`: "auto", "light" or "dark". `js_heap`: how
     much JavaScript heap a renderer may fill, in bytes or as text, 64 MiB to 4 GiB; V8 ends it there. `heartbeat`: how a
-    hang is noticed. `alongside`: keep the platform this process started before, instead of replacing it.
+    hang is noticed. `sampling`: seconds between two readings of memory and CPU, 0.1 to 10. `alongside`: keep the
+    platform this process started before, instead of replacing it.
 
     Starts on first use, or as a context manager, which also stops it. Raises `ManifestError`, `StartError`.
     """
@@ -54,6 +55,12 @@ class Platform(Observable):
         ["new", "starting", "running", "stopped", "lost"], "new", read_only=True, help="The platform as a whole."
     )
     apps = traitlets.Tuple(read_only=True, help="Its apps, in the order of their launch.")
+    metrics = traitlets.Instance(
+        m.PlatformMetrics,
+        allow_none=True,
+        read_only=True,
+        help="Its figures at the last sample: all apps, the supervisor, and what is left of the machine or container.",
+    )
     events = traitlets.Tuple(read_only=True, help="Its event log, oldest first; the last 10 000 entries.")
 
     def __init__(
@@ -64,6 +71,7 @@ class Platform(Observable):
         theme: m.Theme = "auto",
         js_heap: int | str = "1GiB",
         heartbeat: m.Heartbeat | None = None,
+        sampling: float = 1.0,
         alongside: bool = False,
         quiet: bool = False,
     ) -> None:
@@ -81,6 +89,9 @@ class Platform(Observable):
         self._manifests = _collect(manifests or (manifests_folder(),))
         self._display, self._theme = display, theme
         self._heartbeat = _checked(heartbeat or m.Heartbeat())
+        if not 0.1 <= sampling <= 10:
+            raise ValueError(f"sampling is 0.1 to 10 seconds, not {sampling!r}")
+        self._sampling = float(sampling)
         self._alongside, self._quiet = alongside, quiet
         for manifest in self._manifests.values():
             self._warn(manifest)
@@ -136,6 +147,7 @@ class Platform(Observable):
             js_heap=self._js_heap,
             theme=self._theme,
             heartbeat=self._heartbeat,
+            sampling=self._sampling,
         )
         if shown.qt_platform == "offscreen" and not self._quiet:
             _say(f"labplatform: {shown.why}")
@@ -385,6 +397,11 @@ class Platform(Observable):
             for name in news.gone:
                 if self._by_name.pop(name, None):
                     self.set_trait("apps", tuple(self._by_name.values()))
+            if news.metrics:
+                self.set_trait("metrics", news.metrics)
+        for entry in () if self._quiet else news.entries:
+            if entry.kind == "capacity":
+                _say(f"labplatform: {entry.text}")
 
     def _take_frame(self, frame: m.Frame) -> None:
         for callback, _, _ in self._watchers.get(frame.place, ()):

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from ..manifest import Manifest
-from .shown import AppStatus, Entry
+from .shown import AppStatus, Entry, PlatformMetrics
 from .words import CrashKind, Message, Timeout
 
 
@@ -119,6 +119,14 @@ class Subscribe(Message, frozen=True, tag="subscribe"):
     id: int
 
 
+class Recall(Message, frozen=True, tag="recall"):
+    """Answer with the `Recalled` figures of an app, of at most the last `span` seconds."""
+
+    id: int
+    place: str
+    span: Annotated[float, msgspec.Meta(gt=0)] = 600.0
+
+
 class Shutdown(Message, frozen=True, tag="shutdown"):
     """Stop every app, then the supervisor. Answered just before the connection closes."""
 
@@ -126,7 +134,21 @@ class Shutdown(Message, frozen=True, tag="shutdown"):
     timeout: Timeout = 5.0
 
 
-Request = Launch | Stop | Kill | Restart | Crash | Evaluate | Capture | Watch | Cancel | Describe | Subscribe | Shutdown
+Request = (
+    Launch
+    | Stop
+    | Kill
+    | Restart
+    | Crash
+    | Evaluate
+    | Capture
+    | Watch
+    | Cancel
+    | Describe
+    | Subscribe
+    | Recall
+    | Shutdown
+)
 
 
 class Reply(Message, frozen=True, tag="reply"):
@@ -160,11 +182,34 @@ class Welcome(Message, frozen=True, tag="welcome"):
 
 
 class News(Message, frozen=True, tag="news"):
-    """To subscribed controllers: new log entries, and the status of the apps that changed. `gone`: places removed."""
+    """To subscribed controllers: new log entries, and the status of the apps that changed. `gone`: places removed.
+    `metrics`: of the platform as a whole, where there is a new sample.
+    """
 
     entries: tuple[Entry, ...] = ()
     apps: tuple[AppStatus, ...] = ()
     gone: tuple[str, ...] = ()
+    metrics: PlatformMetrics | None = None
+
+
+Column = tuple[float | None, ...]
+"""One figure over time, oldest first; `None` where it was not known."""
+
+
+class RecalledProcess(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of one process: `columns` as in `ProcessInfo`, and `at`, in seconds since the epoch."""
+
+    pid: int
+    created: float
+    role: str
+    columns: dict[str, Column]
+
+
+class Recalled(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of one app over time: `columns` as in `AppMetrics`, and `incarnation`; and those of its processes."""
+
+    columns: dict[str, Column]
+    processes: tuple[RecalledProcess, ...]
 
 
 class Frame(Message, frozen=True, tag="frame"):

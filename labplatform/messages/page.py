@@ -9,6 +9,8 @@ import msgspec
 from .controller import Welcome
 from .words import Message
 
+Bytes = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
+
 
 class Ping(Message, frozen=True, tag="ping"):
     """Answer at once, from `onmessage`: a hidden page's timers are throttled, its messages are not."""
@@ -18,10 +20,17 @@ class Ping(Message, frozen=True, tag="ping"):
 
 
 class Pong(Message, frozen=True, tag="pong"):
-    """The page's event loop reached this ping."""
+    """The page's event loop reached this ping.
+
+    `lag`: seconds that the loop was late at worst since the pong before; absent for a hidden page. `js_heap`,
+    `js_heap_limit`: bytes that JavaScript fills, and may fill, in the page's renderer.
+    """
 
     seq: int
     received: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    lag: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    js_heap: Bytes | None = None
+    js_heap_limit: Bytes | None = None
 
 
 class Ack(Message, frozen=True, tag="ack"):

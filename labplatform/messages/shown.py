@@ -6,12 +6,17 @@ from typing import Any, Literal
 
 import msgspec
 
+from ..capacity import Capacity
+
 
 class ProcessInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """One OS process of an app's tree.
+    """One OS process of an app's tree, by the pid that the machine's `ps` shows.
 
     `created`: seconds since the epoch; a pid alone is reused. `memory`: bytes resident and not shared (`statm`).
-    `cpu`: percent of one core over the last sampling period. `role`: host, zygote, renderer, helper, supervisor.
+    `rss`: bytes resident, shared ones too. `cpu`: percent of one core over the last sampling period. `role`: host,
+    zygote, renderer, helper, supervisor. `pss`, `uss`: proportional and unique bytes (`smaps_rollup`), which take a
+    hundred times as long to read and so are read in turn: `measured` says when, in seconds since the epoch; `None`
+    before the first time, and where the system does not let them be read.
     """
 
     pid: int
@@ -19,6 +24,55 @@ class ProcessInfo(msgspec.Struct, frozen=True, kw_only=True):
     role: str
     memory: int
     cpu: float
+    rss: int = 0
+    threads: int = 0
+    pss: int | None = None
+    uss: int | None = None
+    measured: float | None = None
+
+
+class AppMetrics(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of one app at one moment, over its whole process tree. Sizes are bytes, times seconds.
+
+    In a host that several apps share, everything but `js_heap` and `page_lag` is the whole host's. `at`: seconds since
+    the epoch. `memory`: private to the tree, as the tier counts it that limits it. `pss`, `uss`: `None` until every
+    process of the tree has been read; `pss_age`: how old the oldest of these readings is. `cpu`: percent of one core.
+    `page_lag`: how late the page's event loop was at worst since the sample before (its own timer's drift), or for how
+    long it has not answered pings; `gui_lag`: how long the host's GUI thread took to answer them, or has not.
+    """
+
+    at: float
+    memory: int
+    rss: int
+    cpu: float
+    threads: int
+    processes: int
+    pss: int | None = None
+    uss: int | None = None
+    pss_age: float | None = None
+    js_heap: int | None = None
+    js_heap_limit: int | None = None
+    page_lag: float | None = None
+    gui_lag: float | None = None
+
+    @property
+    def lag(self) -> float | None:
+        """The worse of the two lags, in seconds."""
+        return max((lag for lag in (self.page_lag, self.gui_lag) if lag is not None), default=None)
+
+
+class PlatformMetrics(msgspec.Struct, frozen=True, kw_only=True):
+    """The platform's figures at one moment (`at`, seconds since the epoch), and what is left of the machine.
+
+    `apps_memory`, `apps_cpu`: over all hosts. `supervisor`: its own row. `capacity`: of the machine, or of the
+    container where that has less.
+    """
+
+    at: float
+    apps_memory: int
+    apps_cpu: float
+    supervisor: ProcessInfo
+    capacity: Capacity
 
 
 class SandboxInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,7 +133,7 @@ class AppStatus(msgspec.Struct, frozen=True, kw_only=True):
     url: str | None
     dialog: str | None
     processes: tuple[ProcessInfo, ...]
-    sampled_at: float | None
+    metrics: AppMetrics | None
     sandbox: SandboxInfo
     color: str | None
 
@@ -87,7 +141,7 @@ class AppStatus(msgspec.Struct, frozen=True, kw_only=True):
 class PlatformStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The platform as a whole."""
 
-    supervisor: ProcessInfo
+    metrics: PlatformMetrics
     guardian_pid: int
     controller_pid: int
     isolation: str

@@ -63,6 +63,7 @@ class Supervisor:
         self._entries: list[m.Entry] = []
         self._changed: set[str] = set()
         self._gone: list[str] = []
+        self._metrics: m.PlatformMetrics | None = None
         self._flushing = False
         self.stopping = False
         self._ending: asyncio.Task[None] | None = None
@@ -341,6 +342,11 @@ class Supervisor:
         self._changed.add(slot.name)
         self._flush_soon()
 
+    def touch_metrics(self, metrics: m.PlatformMetrics) -> None:
+        """New figures of the platform as a whole; subscribers hear of them on the loop's next turn."""
+        self._metrics = metrics
+        self._flush_soon()
+
     def remove(self, slot: Slot) -> None:
         """Take an app off the platform: it never came up."""
         for handle in slot.timers.values():
@@ -369,14 +375,15 @@ class Supervisor:
         entries, self._entries = tuple(self._entries), []
         changed, self._changed = self._changed, set()
         gone, self._gone = tuple(self._gone), []
+        metrics, self._metrics = self._metrics, None
         if self.controllers.subscribed:
             apps = tuple(self.slots[name].status() for name in changed if name in self.slots)
-            self.controllers.publish(m.News(entries=entries, apps=apps, gone=gone))
+            self.controllers.publish(m.News(entries=entries, apps=apps, gone=gone, metrics=metrics))
 
     def describe(self) -> m.PlatformStatus:
         """The platform and all its apps."""
         return m.PlatformStatus(
-            supervisor=self.watch.myself,
+            metrics=self.watch.metrics,
             guardian_pid=os.getppid(),
             controller_pid=self.order.controller_pid,
             isolation=self.order.isolation,

@@ -9,34 +9,63 @@ from __future__ import annotations
 from ..messages import Heartbeat
 
 
+class Worst:
+    """The largest of the values that came since somebody looked; the last one, if none came since."""
+
+    def __init__(self) -> None:
+        self._value: float | None = None
+        self._looked = False
+
+    def add(self, value: float) -> None:
+        """One value."""
+        self._value = value if self._looked or self._value is None else max(value, self._value)
+        self._looked = False
+
+    def look(self) -> float | None:
+        """The largest; `None` before the first."""
+        self._looked = True
+        return self._value
+
+
 class Pulse:
-    """The pings of one thing that should answer. `rtt`: seconds the last answered one took, `None` before the first."""
+    """The pings of one thing that should answer. `rtt`: seconds that answers took."""
 
     def __init__(self) -> None:
         self.missed = 0
-        self.rtt: float | None = None
+        self.rtt = Worst()
         self._sent = 0
         self._answered = 0
         self._sent_at = 0.0
+        self._open_since: float | None = None
 
     def sent(self, seq: int, at: float) -> None:
         """A ping goes out; one still open counts as missed."""
         if self._answered < self._sent:
             self.missed += 1
         self._sent, self._sent_at = seq, at
+        if self._open_since is None:
+            self._open_since = at
 
     def answered(self, seq: int, at: float) -> None:
         """An answer came; a late one clears the count as well."""
         if seq > self._answered:
             self._answered = seq
             self.missed = 0
+            self._open_since = None
             if seq == self._sent:
-                self.rtt = at - self._sent_at
+                self.rtt.add(at - self._sent_at)
+            else:
+                self._open_since = self._sent_at
 
     def excuse(self) -> None:
         """It may be silent just now (a dialog is open); start counting afresh."""
         self.missed = 0
         self._answered = self._sent
+        self._open_since = None
+
+    def silent_for(self, now: float) -> float:
+        """Seconds since the oldest ping that has no answer yet; 0 when all are answered."""
+        return 0.0 if self._open_since is None else max(0.0, now - self._open_since)
 
 
 def verdict(heartbeat: Heartbeat, gui: Pulse, page: Pulse | None) -> tuple[str, int, bool] | None:

@@ -6,6 +6,7 @@ Whoever asks for it, a controller or another app, the launch is the same one.
 from __future__ import annotations
 
 import asyncio
+import statistics
 import time
 from typing import Any
 
@@ -16,6 +17,10 @@ from . import lifecycle
 from .lifecycle import State
 from .slot import Slot
 
+USUAL_MEMORY = 110 << 20
+"""Bytes that one more app with an empty page takes, host and renderer: measured, proportional set size."""
+RESERVE = 0.05
+"""Of the memory, that should stay free: below it a machine swaps, or its kernel begins to kill."""
 MOST_APPS = 200
 """Apps that may be up on one platform; one more is refused."""
 BACKSTOP = 5.0
@@ -41,9 +46,26 @@ class Launching:
         for warning in manifest.warnings:
             platform.log.remark(warning, kind="manifest", level="warning")
         slot = self._new_slot(manifest)
+        self._warn_of_shortage(slot)
         self._launch_requirements(manifest, timeout)
         platform.feed(slot, lifecycle.Launched(at=time.time(), policy=manifest.restart, timeout=timeout))
         return slot
+
+    def _warn_of_shortage(self, slot: Slot) -> None:
+        """Say so if this app may be the one for which the machine, or the container, has no memory left."""
+        platform = self._platform
+        capacity = platform.watch.metrics.capacity
+        others = [other for other in platform.slots.values() if other is not slot and other.live]
+        known = [other.metrics.memory for other in others if other.metrics and not other.shared_with]
+        each = max(int(statistics.median(known)) if known else 0, USUAL_MEMORY)
+        coming = 1 + sum(other.metrics is None for other in others)
+        if each * coming > capacity.memory_left - RESERVE * capacity.memory:
+            where = "container" if "memory" in capacity.container else "machine"
+            text = (
+                f"this {where} has {capacity.memory_left >> 20} MiB of memory left, and {slot.name} will take some "
+                f"{each >> 20} MiB: stop other apps first, or it may run out"
+            )
+            platform.log.remark(text, kind="capacity", place=slot.name, level="warning")
 
     async def finish(self, slot: Slot, seconds: float) -> None:
         """Wait until an app that was begun is up. One that does not come up leaves the platform: `LaunchError`."""
@@ -93,6 +115,7 @@ class Launching:
         if name in slots:
             # The log goes on as one story: incarnations keep counting.
             slot.life = slots[name].life
+            slot.history = slots[name].history
         else:
             slot.life = lifecycle.Life(incarnation=self._platform.former.pop(name, 0))
         slots[name] = slot

@@ -51,12 +51,15 @@ def _read(path: str) -> bytes:
 
 
 class Stat:
-    """One reading of `/proc/PID/stat`: `name`, `state`, `parent`, `cpu` (seconds used), `started` (clock ticks)."""
+    """One reading of `/proc/PID/stat`: `name`, `state`, `parent`, `cpu` (seconds used), `threads`, `started` (clock
+    ticks). `text`: what the file says, where it has been read already.
+    """
 
-    __slots__ = ("cpu", "name", "parent", "started", "state")
+    __slots__ = ("cpu", "name", "parent", "started", "state", "threads")
 
-    def __init__(self, pid: int) -> None:
-        text = _read(f"/proc/{pid}/stat")
+    def __init__(self, pid: int, text: bytes | None = None) -> None:
+        if text is None:
+            text = _read(f"/proc/{pid}/stat")
         # The name stands in parentheses and may itself hold spaces and parentheses.
         opened, closed = text.index(b"("), text.rindex(b")")
         self.name = text[opened + 1 : closed].decode(errors="replace")
@@ -64,6 +67,7 @@ class Stat:
         self.state = rest[0].decode()
         self.parent = int(rest[1])
         self.cpu = (int(rest[11]) + int(rest[12])) / _TICKS
+        self.threads = int(rest[17])
         self.started = int(rest[19])
 
 
@@ -72,10 +76,10 @@ def started_seconds(stat: Stat, booted: float) -> float:
     return booted + stat.started / _TICKS
 
 
-def private_memory(pid: int) -> int:
-    """Bytes resident and not shared, from `/proc/PID/statm`: cheap, and close to what the process alone costs."""
-    fields = _read(f"/proc/{pid}/statm").split()
-    return max(0, int(fields[1]) - int(fields[2])) * _PAGE
+def resident(statm: bytes) -> tuple[int, int]:
+    """Bytes resident, and how many of them are shared with files and others, from the text of `/proc/PID/statm`."""
+    fields = statm.split()
+    return int(fields[1]) * _PAGE, int(fields[2]) * _PAGE
 
 
 def children(pid: int) -> list[int]:

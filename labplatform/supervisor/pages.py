@@ -82,6 +82,7 @@ class PageSpeaker:
             if word.received is not None:
                 session.acknowledged(word.received)
             if kind == "pong":
+                self._slot.page_figures.take(word.lag, word.js_heap, word.js_heap_limit)
                 self._supervisor.watch.page_answered(self._slot, word.seq)
             return
         # Counted first: one that ends the connection must not be sent again and again.

@@ -62,6 +62,7 @@ class ControllerSpeaker:
             m.Watch: self._watch,
             m.Describe: self._describe,
             m.Subscribe: self._subscribe,
+            m.Recall: self._recall,
             m.Shutdown: self._shutdown,
         }
 
@@ -330,6 +331,9 @@ class ControllerSpeaker:
     async def _subscribe(self, peer: Peer, request: m.Subscribe) -> list[m.Entry]:
         self.subscribed.add(peer)
         return list(self._supervisor.log)
+
+    async def _recall(self, peer: Peer, request: m.Recall) -> m.Recalled:
+        return self._slot(request.place).history.recall(time.time() - request.span)
 
     async def _shutdown(self, peer: Peer, request: m.Shutdown) -> None:
         # The supervisor's own task: it goes on even if nobody waits for it any more.

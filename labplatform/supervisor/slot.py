@@ -12,7 +12,9 @@ from collections import deque
 from .. import messages as m
 from ..manifest import Manifest
 from .endings import Ending
+from .figures import PageFigures
 from .health import Pulse
+from .history import History
 from .lifecycle import LIVE, Life, State
 from .peer import Peer
 from .session import Session
@@ -37,7 +39,7 @@ class Slot:
         self.ready_at: float | None = None
         self.console: deque[str] = deque(maxlen=CONSOLE_KEPT)
         self.processes: tuple[m.ProcessInfo, ...] = ()
-        self.sampled_at: float | None = None
+        self.history = History()
         self.sandbox = m.SandboxInfo(why="no renderer has been looked at yet")
         self.timers: dict[str, asyncio.TimerHandle] = {}
         self.watchers: set[asyncio.Future[None]] = set()
@@ -63,6 +65,8 @@ class Slot:
         self.dialog: str | None = None
         self.closed_by: str | None = None
         self.doom: Ending | None = None
+        self.metrics: m.AppMetrics | None = None
+        self.page_figures = PageFigures()
         self.page_pulse = Pulse()
         self.gui_pulse = Pulse()
 
@@ -121,7 +125,7 @@ class Slot:
             url=self.url and self.url[: m.MAX_URL],
             dialog=self.dialog,
             processes=self.processes if self.live else (),
-            sampled_at=self.sampled_at,
+            metrics=self.metrics if self.live else None,
             sandbox=self.sandbox,
             color=self.manifest.look.color,
         )

@@ -12,6 +12,7 @@ from typing import Any
 
 from .. import messages as m
 from . import health, lifecycle
+from .figures import app_metrics
 from .hosts import Hosts
 from .lifecycle import State
 from .metrics import Sample, Sampler, Trees
@@ -23,10 +24,10 @@ SWEEP_EVERY = 0.5
 
 
 class Watch:
-    """The regular work of one platform. `myself`: the supervisor's own row of the last sample."""
+    """The regular work of one platform. `metrics`: of the platform as a whole, at the last sample."""
 
     def __init__(self, platform: Any, hosts: Hosts) -> None:
-        self.myself: m.ProcessInfo | None = None
+        self.metrics: m.PlatformMetrics
         self._platform = platform
         self._hosts = hosts
         self._order: m.SupervisorOrder = platform.order
@@ -38,7 +39,7 @@ class Watch:
 
     def start(self) -> None:
         """Begin."""
-        self._take_sample(self._sampler.read({os.getpid(): frozenset()}), time.time())
+        self._take_sample(self._sampler.read({os.getpid(): frozenset()}))
         self._sampler.start()
         self._tasks = [
             self._loop.create_task(self._beat(), name="heartbeat"),
@@ -106,7 +107,7 @@ class Watch:
             self.judge(slot)
 
     def page_answered(self, slot: Slot, seq: int) -> None:
-        """A page answered a ping, over its own connection or through its host."""
+        """A page answered a ping."""
         slot.page_pulse.answered(seq, self._loop.time())
         self.judge(slot)
 
@@ -118,21 +119,30 @@ class Watch:
             )
         return trees
 
-    def _sampled(self, sample: Sample, at: float) -> None:
-        self._loop.call_soon_threadsafe(self._take_sample, sample, at)
+    def _sampled(self, sample: Sample) -> None:
+        self._loop.call_soon_threadsafe(self._take_sample, sample)
 
-    def _take_sample(self, sample: Sample, at: float) -> None:
-        own = sample.get(os.getpid())
-        if own:
-            self.myself = own[0]
+    def _take_sample(self, sample: Sample) -> None:
+        now = self._loop.time()
+        memory = cpu = 0.0
         for host in self._hosts.alive.values():
-            rows = sample.get(host.pid)
+            rows = sample.trees.get(host.pid)
             if rows is None:
                 continue
+            memory += sum(row.memory for row in rows)
+            cpu += sum(row.cpu for row in rows)
             host.remember({row.pid for row in rows})
             for slot in self._hosts.tenants(host):
-                slot.processes, slot.sampled_at = rows, at
+                page_pulse = slot.page_pulse if slot.has_page else None
+                slot.processes = rows
+                slot.metrics = app_metrics(sample.at, now, rows, slot.page_figures, page_pulse, slot.gui_pulse)
+                slot.history.add(slot.metrics, slot.life.incarnation, rows)
                 self._platform.touch(slot)
+        if own := sample.trees.get(os.getpid()):
+            self.metrics = m.PlatformMetrics(
+                at=sample.at, apps_memory=int(memory), apps_cpu=cpu, supervisor=own[0], capacity=sample.capacity
+            )
+            self._platform.touch_metrics(self.metrics)
 
     async def _sweep(self) -> None:
         while True:

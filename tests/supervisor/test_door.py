@@ -47,7 +47,7 @@ def _works(lab) -> None:
     """The platform serves, and a new controller is let in."""
     file = _file(lab)
     other = Connection(file.port, file.token)
-    assert other.ask(m.Describe, m.PlatformStatus, 10).supervisor.pid == lab.supervisor_pid
+    assert other.ask(m.Describe, m.PlatformStatus, 10).metrics.supervisor.pid == lab.supervisor_pid
     other.close()
     lab.describe()
 
@@ -326,7 +326,8 @@ def test_many_controllers_at_once(lab, port, token):
         many = [Connection(port, token) for _ in range(60)]
         for one in many:
             stack.callback(one.close)
-        assert {one.ask(m.Describe, m.PlatformStatus, 20).supervisor.pid for one in many} == {lab.supervisor_pid}
+        told = [one.ask(m.Describe, m.PlatformStatus, 20) for one in many]
+        assert {status.metrics.supervisor.pid for status in told} == {lab.supervisor_pid}
 
 
 def test_who_never_reads_is_cut_off_and_nobody_else_notices(lab, port, token):

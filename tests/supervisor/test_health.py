@@ -27,13 +27,13 @@ def test_who_answers_each_ping_misses_none():
     for seq in range(1, 50):
         pulse.sent(seq, float(seq))
         pulse.answered(seq, seq + 0.25)
-        assert (pulse.missed, pulse.rtt) == (0, 0.25)
+        assert (pulse.missed, pulse.rtt.look()) == (0, 0.25)
 
 
 def test_a_late_answer_clears_the_count_but_tells_no_round_trip():
     pulse = _silent(5)
     pulse.answered(2, 9.0)
-    assert (pulse.missed, pulse.rtt) == (0, None)
+    assert (pulse.missed, pulse.rtt.look()) == (0, None)
     # The newest ping is open still, and counts from the next one on.
     pulse.sent(6, 6.0)
     assert pulse.missed == 1

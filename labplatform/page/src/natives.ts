@@ -56,6 +56,24 @@ export function now(): number {
   return monotonic(clock);
 }
 
+/** Whether nobody can see the page. */
+const hidden = getterOf(Document.prototype, "hidden");
+const self = document;
+export function isHidden(): boolean {
+  return hidden(self);
+}
+
+interface Heap {
+  readonly usedJSHeapSize: number;
+  readonly jsHeapSizeLimit: number;
+}
+// Chromium's alone, and in no standard: https://developer.mozilla.org/docs/Web/API/Performance/memory
+const memory = getOwnPropertyDescriptor(Performance.prototype, "memory")?.get;
+/** The JavaScript heap of the page's renderer in bytes; `null` where the browser does not say. */
+export function heap(): Heap | null {
+  return memory ? (apply(memory, clock, []) as Heap) : null;
+}
+
 const NativeDate = Date;
 /** The present moment. */
 export function date(): Date {

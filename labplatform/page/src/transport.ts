@@ -9,6 +9,7 @@
  */
 
 import * as native from "./natives.js";
+import { Vitals } from "./vitals.js";
 
 /** Milliseconds. */
 const FIRST_DELAY = 50;
@@ -98,6 +99,7 @@ export class Transport {
   #retryTimer = 0;
   #blocked = false;
   #warned = false;
+  readonly #vitals = new Vitals();
 
   constructor(url: string, token: string) {
     this.#url = url;
@@ -111,6 +113,7 @@ export class Transport {
 
   start(receiver: Receiver): void {
     this.#receiver = receiver;
+    this.#vitals.start();
     native.listen(window, "securitypolicyviolation", (event) => this.#violation(event), true);
     this.#connect();
   }
@@ -198,7 +201,7 @@ export class Transport {
     switch (message["type"]) {
       case "ping":
         // Here and not later: timers of a hidden page are throttled, its messages are not.
-        native.sendText(socket, `{"type":"pong","seq":${Number(message["seq"])},"received":${this.#received}}`);
+        native.sendText(socket, `{"type":"pong","seq":${Number(message["seq"])},"received":${this.#received}${this.#vitals.take()}}`);
         this.#tell();
         this.#acknowledged(message["received"]);
         return;
