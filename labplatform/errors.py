@@ -80,6 +80,15 @@ class BadRequest(LabError, ValueError):
     """A request that the supervisor does not understand, or whose values it does not accept."""
 
 
+class FDC3Error(LabError):
+    """FDC3's desktop agent refused. The message starts with FDC3's name for it, and ends with what was asked."""
+
+    @property
+    def name(self) -> str:
+        """FDC3's name for it, such as "NoAppsFound"."""
+        return self.detail.get("error", "")
+
+
 def _tree(root: type[LabError]) -> dict[str, type[LabError]]:
     found = {root.__name__: root}
     for child in root.__subclasses__():

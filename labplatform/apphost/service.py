@@ -13,30 +13,34 @@ from typing import Any
 
 import msgspec
 
-from .. import dacp
 from .. import messages as m
 from ..errors import PlatformStopped
+from ..fdc3.agent import DesktopAgent
+from ..fdc3.channels import Channel
+from ..fdc3.client import Client
+from ..fdc3.handlers import Handlers
 
 STEADY_AFTER = 0.1
 """Seconds that a function without a page must have run for its app to be ready: one that raises at once is not."""
 
 
 class Lab:
-    """What an app's Python function gets: who it is, channels to other apps, and the wish to stop.
+    """What an app's Python function gets: who it is, FDC3's desktop agent, and the wish to stop.
 
-    `stopping` is an event that is set when the function should return; wait on it to pace a loop.
+    `stopping` is an event that is set when the function should return; wait on it to pace a loop. `desktop_agent` has
+    all of FDC3; its handlers run on a thread of their own. Beside a page the Python side is an instance for itself.
     """
 
-    def __init__(self, order: m.OpenInstance, client: dacp.Client) -> None:
+    def __init__(self, order: m.OpenInstance, desktop_agent: DesktopAgent) -> None:
         self.app_id = order.manifest.app_id
         self.instance_id = order.service_instance
         self.incarnation = order.incarnation
         self.stopping = threading.Event()
-        self._client = client
+        self.desktop_agent = desktop_agent
 
-    def channel(self, channel_id: str) -> dacp.Channel:
+    def channel(self, channel_id: str) -> Channel:
         """The FDC3 app channel of this name, made if need be."""
-        return self._client.channel(channel_id)
+        return self.desktop_agent.get_or_create_channel(channel_id)
 
 
 class Service:
@@ -49,16 +53,18 @@ class Service:
         self._steady = threading.Timer(STEADY_AFTER, self._ready)
         self._steady.daemon = True
         self._told = threading.Lock()
-        self._client = dacp.Client(self._send)
+        self._handlers = Handlers(f"{order.place}: handlers", self._report)
+        # Beside a page it must not count as one more open window of its app.
+        self._client = Client(self._send, self._handlers, opens=self._alone, patient=False)
         self._incoming: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self.lab = Lab(order, self._client)
+        self.lab = Lab(order, DesktopAgent(self._client))
         self._threads = [
             threading.Thread(target=self._run, name=f"{order.place}: python", daemon=True),
-            threading.Thread(target=self._listen, name=f"{order.place}: handlers", daemon=True),
+            threading.Thread(target=self._listen, name=f"{order.place}: messages", daemon=True),
         ]
 
     def start(self) -> None:
-        """Start the function and the thread its handlers run on."""
+        """Start the function, and the thread that takes what arrives."""
         for thread in self._threads:
             thread.start()
 
@@ -70,6 +76,7 @@ class Service:
         """Ask the function to return and give it a moment; the process's end does not wait longer."""
         self.lab.stopping.set()
         self._incoming.put(None)
+        self._handlers.close(seconds)
         if threading.current_thread() is not self._threads[0]:
             self._threads[0].join(seconds)
 
@@ -84,8 +91,10 @@ class Service:
             try:
                 self._client.receive(data)
             except Exception:
-                text = f"a message handler raised:\n{traceback.format_exc()}"
-                self._host.send(m.Remark(place=self._order.place, text=text, level="error"))
+                self._report(f"a message was not understood:\n{traceback.format_exc()}")
+
+    def _report(self, text: str) -> None:
+        self._host.send(m.Remark(place=self._order.place, text=text, level="error"))
 
     def _ready(self) -> None:
         """Say, once, that the function runs."""

@@ -14,22 +14,19 @@ ASKER = '''
 """Opens, raises and notes the answers, then returns."""
 
 import json
-import queue
 from pathlib import Path
 
-from labplatform.dacp import Fdc3Error
+from labplatform.errors import FDC3Error
 
 
 def main(lab):
-    client, heard = lab._client, queue.Queue()
-    receive = client.receive
-    client.receive = lambda data: (heard.put(json.loads(data)), receive(data))
+    agent, notes = lab.desktop_agent, {}
 
-    def ask(kind, **payload):
+    def outcome(call, *arguments, **named):
         try:
-            return client.ask(kind, payload, timeout=60)
-        except Fdc3Error as error:
-            return error.detail
+            return call(*arguments, **named)
+        except FDC3Error as error:
+            return {"error": error.name}
 
     def note(name, value):
         notes[name] = value
@@ -37,46 +34,45 @@ def main(lab):
         file.with_suffix(".new").write_text(json.dumps(notes))
         file.with_suffix(".new").replace(file)
 
-    notes = {}
+    def ids(app):
+        return [app.app_id, app.instance_id]
+
     context = {"type": "fdc3.instrument", "id": {"ticker": "AAPL"}}
-    note("info", ask("getInfoRequest"))
-    note("unknown", ask("openRequest", app={"appId": "nobody"}))
-    note("broken", ask("openRequest", app={"appId": "broken"}))
-    note("before", ask("findInstancesRequest", app={"appId": "handler"}))
-    note("opened", ask("openRequest", app={"appId": "handler"}, context=context))
-    note("raised", ask("raiseIntentRequest", intent="Look", context=context))
-    note("after", ask("findInstancesRequest", app={"appId": "handler"}))
-    note("elsewhere", ask("raiseIntentRequest", intent="Look", context=context, app={"appId": "handler"}))
-    for source in (notes["raised"], notes["elsewhere"]):
-        instance = source["intentResolution"]["source"]
-        client.post("broadcastRequest", {"channelId": "end", "context": {"type": "end", "id": instance}})
-    results = []
-    while len(results) < 2:
-        message = heard.get(timeout=30)
-        if message["type"] == "raiseIntentResultResponse":
-            results.append(message["payload"])
-    note("results", results)
-    note("gone", ask("raiseIntentRequest", intent="Look", context=context, app=instance))
+    note("title", agent.get_info().app_metadata.title)
+    note("unknown", outcome(agent.open, "nobody"))
+    note("broken", outcome(agent.open, "broken"))
+    note("before", agent.find_instances("handler"))
+    note("opened", ids(agent.open("handler", context)))
+    here = agent.raise_intent("Look", context)
+    note("raised", ids(here.source))
+    note("after", [ids(app) for app in agent.find_instances("handler")])
+    elsewhere = agent.raise_intent("Look", context, app="handler")
+    note("elsewhere", ids(elsewhere.source))
+    end = lab.channel("end")
+    for resolution in (here, elsewhere):
+        end.broadcast({"type": "end", "id": {"instanceId": resolution.source.instance_id}})
+    note("results", [outcome(resolution.get_result, timeout=60) for resolution in (here, elsewhere)])
+    note("gone", outcome(agent.raise_intent, "Look", context, app=here.source))
     note("done", True)
 '''
 HANDLER = '''
 """Handles an intent, and dies when it is told to, owing its result."""
 
+import asyncio
 import os
 
 
 def main(lab):
-    client = lab._client
-    end = lab.channel("end")
-
     def told(context, metadata):
         if context["id"]["instanceId"] == lab.instance_id:
             os.abort()
 
-    end.add_context_listener("end", told)
-    client.ask("getInfoRequest", {})
-    client.listen(None, "fdc3.instrument", lambda context, metadata: None)
-    client.ask("addIntentListenerRequest", {"intent": "Look"})
+    async def never(context, metadata):
+        await asyncio.sleep(600)
+
+    lab.channel("end").add_context_listener("end", told)
+    lab.desktop_agent.add_context_listener("fdc3.instrument", lambda context: None)
+    lab.desktop_agent.add_intent_listener("Look", never)
     lab.stopping.wait()
 '''
 
@@ -90,15 +86,14 @@ def test_apps_open_one_another_and_hear_of_their_ends(platform, tmp_path: Path):
     lab.launch("asker").wait_for("stopped", timeout=90)
     notes = json.loads((home / "notes.json").read_text())
     assert notes.get("done"), notes
-    assert notes["info"]["implementationMetadata"]["appMetadata"]["title"] == "Asker"
+    assert notes["title"] == "Asker"
     assert notes["unknown"] == {"error": "AppNotFound"}
     assert notes["broken"] == {"error": "ErrorOnLaunch"}
-    assert notes["before"] == {"appIdentifiers": []}
-    opened = notes["opened"]["appIdentifier"]
-    assert notes["after"] == {"appIdentifiers": [opened]}
-    assert notes["raised"]["intentResolution"] == {"source": opened, "intent": "Look"}
-    elsewhere = notes["elsewhere"]["intentResolution"]["source"]
-    assert (elsewhere["appId"], elsewhere["instanceId"] != opened["instanceId"]) == ("handler", True)
+    assert notes["before"] == []
+    assert notes["after"] == [notes["opened"]]
+    assert notes["raised"] == notes["opened"]
+    assert notes["elsewhere"][0] == "handler"
+    assert notes["elsewhere"] != notes["opened"]
     assert notes["results"] == [{"error": "IntentHandlerRejected"}] * 2
     assert notes["gone"] == {"error": "TargetInstanceUnavailable"}
     # One that dies within its first moments has not come up, and leaves the platform as well.

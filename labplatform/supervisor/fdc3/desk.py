@@ -11,7 +11,8 @@ from typing import Any, Protocol
 import msgspec
 
 from ... import dacp
-from .directory import AppIntent, AppRecord
+from ...fdc3.types import AppIntent
+from .directory import AppRecord
 
 
 class Deadlines(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from ...fdc3.types import AppMetadata
+
 
 class _Part(msgspec.Struct, frozen=True, rename="camel", kw_only=True, omit_defaults=True):
     """Every part: frozen, camelCase on the wire."""
@@ -67,35 +69,6 @@ class AppRecord(_Part, frozen=True):
         for intent, handling in self.listens_for.items():
             if handling.accepts(context_type, result_type):
                 yield intent, handling
-
-
-class AppMetadata(_Part, frozen=True):
-    """FDC3's AppMetadata: an app, or with an `instance_id` one instance of it."""
-
-    app_id: str
-    instance_id: str | None = None
-    name: str | None = None
-    version: str | None = None
-    title: str | None = None
-    tooltip: str | None = None
-    description: str | None = None
-    icons: tuple[dict[str, Any], ...] = ()
-    screenshots: tuple[dict[str, Any], ...] = ()
-    result_type: str | None = None
-
-
-class IntentMetadata(_Part, frozen=True):
-    """An intent, and what people call it."""
-
-    name: str
-    display_name: str | None = None
-
-
-class AppIntent(_Part, frozen=True):
-    """An intent and who could handle it."""
-
-    intent: IntentMetadata
-    apps: tuple[AppMetadata, ...]
 
 
 def metadata(

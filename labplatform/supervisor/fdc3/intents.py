@@ -9,10 +9,11 @@ import msgspec
 
 from ... import dacp
 from ...errors import LabError
+from ...fdc3.types import AppIntent, AppMetadata, IntentMetadata
 from . import payloads as p
 from .channels import MOST_LISTENERS, Channels
 from .desk import Choice, Deadlines, Desk, Question
-from .directory import AppIntent, AppMetadata, IntentMetadata, metadata
+from .directory import metadata
 from .errors import E, Refused
 from .instances import Instance, Request
 from .post import Post

@@ -1,0 +1,129 @@
+"""FDC3's channels as Python sees them: user channels, app channels and private ones. Any process."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from .calls import Steps, WithAio, call
+from .client import Client, ContextListener, Listener, PrivateListener, refusal
+from .types import ChannelType, Context, ContextMetadata, DisplayMetadata
+
+REQUEST_SECONDS = 5.0
+"""Seconds that an answer may take which the desktop agent gives at once."""
+ContextHandler = Callable[[Context, ContextMetadata], Any]
+"""Gets a context and who sent it. May be `async def`, and may take the context alone."""
+
+
+class Channel(WithAio):
+    """A channel to broadcast on and listen to. `type`: "user", "app" or "private"."""
+
+    def __init__(self, client: Client, id: str, type: ChannelType, display_metadata: DisplayMetadata) -> None:
+        self._client = client
+        self.id = id
+        self.type = type
+        self.display_metadata = display_metadata
+
+    @call(REQUEST_SECONDS, one_way=True)
+    def broadcast(self, context: Context) -> Steps[None]:
+        """Send a context to everyone who listens here.
+
+        Returns once the desktop agent has passed it on. In a handler, and on an app's Python side, it returns at once,
+        and what the desktop agent refuses is reported instead of raised.
+        """
+        yield self._client.ask("broadcastRequest", {"channelId": self.id, "context": checked(context)})
+
+    @call(REQUEST_SECONDS)
+    def get_current_context(self, context_type: str | None = None) -> Steps[Context | None]:
+        """The last context broadcast here, of this type or of any; `None` if there was none."""
+        payload = {"channelId": self.id, "contextType": context_type}
+        return (yield self._client.ask("getCurrentContextRequest", payload)).get("context")
+
+    @call(REQUEST_SECONDS)
+    def add_context_listener(self, context_type: str | None, handler: ContextHandler) -> Steps[Listener]:
+        """Call `handler(context, metadata)` for contexts of this type (`None`: of any). Returns the listener."""
+        listener = ContextListener(self._client, self.id, context_type, taking(handler, 2), self.type)
+        return (yield from begun(listener))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Channel) and (self.id, self._client) == (other.id, other._client)
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __repr__(self) -> str:
+        shown = self.display_metadata.name
+        return f"<{self.type} channel {self.id}{f' ({shown})' if shown else ''}>"
+
+
+class PrivateChannel(Channel):
+    """A channel for those alone who made it or were handed it as an intent's result."""
+
+    @call(REQUEST_SECONDS)
+    def on_add_context_listener(self, handler: Callable[[str | None], Any]) -> Steps[Listener]:
+        """Call `handler(context_type)` when another listens here, and for each who does already. Returns a listener."""
+        return (yield from self._on("addContextListener", taking(handler, 1)))
+
+    @call(REQUEST_SECONDS)
+    def on_unsubscribe(self, handler: Callable[[str | None], Any]) -> Steps[Listener]:
+        """Call `handler(context_type)` when another listens no more, or has ended. Returns a listener."""
+        return (yield from self._on("unsubscribe", taking(handler, 1)))
+
+    @call(REQUEST_SECONDS)
+    def on_disconnect(self, handler: Callable[[], Any]) -> Steps[Listener]:
+        """Call `handler()` when another has left this channel, or has ended. Returns a listener."""
+        return (yield from self._on("disconnect", taking(handler, 0)))
+
+    def _on(self, event: str, handler: Callable[..., Any]) -> Steps[Listener]:
+        return (yield from begun(PrivateListener(self._client, self.id, event, handler)))
+
+    def disconnect(self) -> None:
+        """Leave it: the others are told, and nothing more is heard here. Does not wait."""
+        self._client.forget_channel(self.id)
+        self._client.post("privateChannelDisconnectRequest", {"channelId": self.id})
+
+
+def begun(listener: Listener) -> Steps[Listener]:
+    """A listener, once the desktop agent has it."""
+    yield listener.begin()
+    return listener
+
+
+def checked(context: Any) -> Context:
+    """The same context, if it is one. Raises `FDC3Error` ("MalformedContext")."""
+    if not isinstance(context, dict) or not isinstance(context.get("type"), str):
+        raise refusal("MalformedContext", f"it is {context!r:.80}")
+    return context
+
+
+def channel_of(client: Client, shown: dict[str, Any]) -> Channel:
+    """A channel, as messages show it."""
+    kind = PrivateChannel if shown["type"] == "private" else Channel
+    display = msgspec.convert(shown.get("displayMetadata") or {}, DisplayMetadata)
+    return kind(client, shown["id"], shown["type"], display)
+
+
+def result_of(returned: Any) -> dict[str, Any]:
+    """What an intent's handler returned, as its result stands in a message. Raises `FDC3Error` for what is none."""
+    if returned is None:
+        return {}
+    if isinstance(returned, Channel):
+        return {"channel": {"id": returned.id, "type": returned.type}}
+    return {"context": checked(returned)}
+
+
+def taking(handler: Any, most: int) -> Callable[..., Any]:
+    """The handler, called with as many of `most` arguments as it takes. Raises `TypeError` for what is no function."""
+    if not callable(handler):
+        raise TypeError(f"a handler is a function, not {handler!r}")
+    try:
+        parameters = inspect.signature(handler).parameters.values()
+    except ValueError:
+        return handler
+    if any(one.kind is one.VAR_POSITIONAL for one in parameters):
+        return handler
+    count = sum(one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD) for one in parameters)
+    return handler if count >= most else lambda *arguments: handler(*arguments[:count])
