@@ -117,13 +117,17 @@ class _Part(msgspec.Struct, frozen=True, rename="camel", kw_only=True, omit_defa
 
 
 class ResourceLimits(_Part, frozen=True):
-    """What one app may use. Read and validated; this version of the platform does not enforce it yet.
+    """What one app may use, with all of its processes; what is not given is not limited.
 
-    `max_memory`: bytes, or text such as "500MB". `max_cpu`: percent of one core (50 is half a core, 200 is two).
+    `max_memory`: bytes, or text such as "500MB"; an app that goes over it is ended. `max_cpu`: percent of one core (50
+    is half a core, 200 is two); an app that wants more waits. `max_processes`: more of them end the app. `js_heap`:
+    JavaScript heap of its page, 64 MiB to 4 GiB; instead of the platform's own setting.
     """
 
     max_memory: Size | None = None
     max_cpu: CorePercent | None = msgspec.field(default=None, name="maxCPU")
+    max_processes: Annotated[int, msgspec.Meta(ge=1, le=100_000)] | None = None
+    js_heap: Size | None = None
 
 
 class RestartPolicy(_Part, frozen=True):

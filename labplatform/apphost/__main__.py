@@ -10,6 +10,7 @@ import socket
 import sys
 
 PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
 
 
 def _die_with_parent() -> None:
@@ -21,8 +22,18 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
+def _keep_orphans() -> None:
+    """Whatever loses its parent below this process becomes its child: it stays in the app's tree, and goes with it."""
+    if sys.platform != "linux":
+        return
+    import ctypes
+
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
 def main() -> None:
     _die_with_parent()
+    _keep_orphans()
     faulthandler.enable()
     # A cyclic collection on a worker thread would destroy Qt objects there; the window collects on the GUI thread.
     gc.disable()

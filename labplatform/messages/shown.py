@@ -109,6 +109,20 @@ class SandboxInfo(msgspec.Struct, frozen=True, kw_only=True):
         return (", ".join(parts) if parts else "off") + (f" ({self.why})" if self.why else "")
 
 
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """What a whole app uses, as its tier of limits counts it.
+
+    `memory`, `peak`: bytes, now and at most so far. `cpu`: seconds used so far. `throttled`: periods in which it had to
+    wait for more CPU. `processes`: how many there are. A figure that a tier does not have is 0.
+    """
+
+    memory: int = 0
+    peak: int = 0
+    cpu: float = 0.0
+    throttled: int = 0
+    processes: int = 0
+
+
 class AppStatus(msgspec.Struct, frozen=True, kw_only=True):
     """All that a controller shows of one app. Times are seconds since the epoch, sizes bytes.
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 
 from ..manifest import Manifest
-from .words import Isolation, JsHeap, Theme, Timeout
+from .words import Isolation, JsHeap, LimitsWish, Theme, Timeout
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +36,7 @@ class SupervisorOrder(msgspec.Struct, frozen=True, kw_only=True):
     display: str = ""
     chromium_flags: tuple[str, ...] = ()
     js_heap: JsHeap = 1 << 30
+    limits: LimitsWish = "auto"
     theme: Theme = "auto"
     heartbeat: Heartbeat = Heartbeat()
     sampling: Annotated[float, msgspec.Meta(ge=0.1, le=10)] = 1.0

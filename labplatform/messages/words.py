@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 import msgspec
 
 Isolation = Literal["process", "shared-process", "shared-renderer"]
+LimitsWish = Literal["auto", "cgroup-v2", "systemd", "cgroup-v1", "watchdog", "off"]
+"""How limits are to be enforced: the best way this machine has, one by name, or not at all."""
 CrashKind = Literal["abort", "kill", "segfault", "renderer", "oom", "hang", "exit"]
 Theme = Literal["auto", "light", "dark"]
 JsHeap = Annotated[int, msgspec.Meta(ge=64 << 20, le=4 << 30)]

@@ -20,7 +20,7 @@ import msgspec
 from .. import messages as m
 from ..machine import sandbox_of
 from ..manifest import Manifest
-from . import endings, lifecycle, linux
+from . import endings, lifecycle, limits, linux
 from .desk import PlatformDesk
 from .fdc3.desk import Deadlines
 from .fdc3.router import Router
@@ -75,6 +75,7 @@ class Supervisor:
     async def start(self) -> None:
         """Open the door and begin to watch."""
         self._session.mkdir(mode=0o700, exist_ok=True)
+        self.limits, self.why_no_better = await limits.choose(self.order.limits, self._session)
         await self.door.open()
         self.watch.start()
 
@@ -95,6 +96,7 @@ class Supervisor:
             await self.until(slot, lambda slot: not slot.live, deadline - self._loop.time())
         await self.hosts.end_all(2)
         self.watch.stop()
+        await self.limits.close()
         self.finished.set()
 
     # --- the lifecycle's two directions

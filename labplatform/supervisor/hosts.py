@@ -17,8 +17,10 @@ from typing import Any
 import msgspec
 
 from .. import messages as m
+from ..manifest import ResourceLimits
 from . import endings
 from .lifecycle import State
+from .limits.tier import Breach, Group
 from .profiles import Profiles
 from .slot import Slot
 from .spawn import HostProcess
@@ -134,7 +136,16 @@ class Hosts:
             windowless=isolation == "process" and not slot.has_page,
             theme=self._order.theme,
         )
-        return HostProcess(key, order, self._platform.from_host, self._gone, self._noticed)
+        limits = slot.manifest.startup_app.resource_limits if isolation == "process" else ResourceLimits()
+        group = self._platform.limits.group(title, limits, self._breached)
+        return HostProcess(key, order, group, self._platform.from_host, self._gone, self._noticed)
+
+    def _breached(self, group: Group, breach: Breach) -> None:
+        """A limit was exceeded; what ran under it is gone, or goes now."""
+        for host in [*self.alive.values(), *self.dying]:
+            if host.group is group:
+                for slot in self.tenants(host):
+                    self.end(slot, endings.Ending(breach.reason, breach.words))
 
     def share_names(self, host: HostProcess) -> None:
         """Tell each tenant of a host who the others are."""
@@ -231,7 +242,11 @@ class Hosts:
                 continue
             # Its own word on it may not have got through any more.
             closed_by = slot.closed_by or ("request" if slot.state is State.STOPPING else None)
-            ending = endings.host_ending(returncode, closed_by, host.stderr_tail)
+            breach = host.group.verdict()
+            if breach:
+                ending = endings.Ending(breach.reason, breach.words)
+            else:
+                ending = endings.host_ending(returncode, closed_by, host.stderr_tail)
             if slot.state is State.STARTING and returncode != 0 and slot.doom is None:
                 cause = endings.cause(host.stderr_tail)
                 if cause and cause not in ending.detail:

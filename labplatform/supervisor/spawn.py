@@ -1,30 +1,33 @@
 """How an app host comes to be, and how its whole process tree goes. Supervisor.
 
 A host is an ordinary child in a session of its own, with one end of a socketpair and nothing secret in its command
-line or environment. The supervisor watches it by pidfd and reaps it itself.
+line or environment. It starts held: a shell that waits for a line on its standard input, so that it can be put into the
+group that limits it before anything of the app executes. The supervisor watches it by pidfd and reaps it itself.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from .. import messages as m
-from . import linux
+from . import linux, strays
+from .limits.tier import CannotLimit, Group
 
 STDERR_KEPT = 16_384
 """Characters of a host's standard error that are kept, for the cause of a failed launch."""
 DRAIN = 0.25
 """Seconds that a dead host's socket may stay open, held by a child of its own, before its end is judged anyway."""
-MOST_KNOWN = 1000
-"""Processes that are remembered of one host, before those that have ended are forgotten."""
+HELD = ("/bin/sh", "-c", 'read -r go && exec "$@" </dev/null', "held")
+"""Becomes the command behind it once it is let go, and ends when its supervisor does before that."""
 SEND_BUFFER = 128 << 20
 """Bytes that may wait for a host that does not read; one that reaches this is killed as stuck."""
 
@@ -42,12 +45,14 @@ class HostProcess:
         self,
         key: str,
         order: m.HostOrder,
+        group: Group,
         receive: Callable[[HostProcess, Any], None],
         gone: Callable[[HostProcess, int], None],
         noticed: Callable[[HostProcess], None],
     ) -> None:
         self.key = key
         self.order = order
+        self.group = group
         self.stderr: deque[str] = deque()
         self._stderr_size = 0
         self._receive, self._gone, self._noticed = receive, gone, noticed
@@ -57,7 +62,6 @@ class HostProcess:
         self._transport: asyncio.WriteTransport | None = None
         self._stderr_transport: asyncio.ReadTransport | None = None
         self._early: list[bytes] | None = []
-        self._known: dict[int, int] = {}
         self.exited = asyncio.Event()
 
         ours, theirs = socket.socketpair()
@@ -65,9 +69,9 @@ class HostProcess:
         environ["PYTHONUNBUFFERED"] = "1"
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "labplatform.apphost", str(theirs.fileno())],
+                [*HELD, sys.executable, "-P", "-m", "labplatform.apphost", str(theirs.fileno())],
                 pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -76,9 +80,14 @@ class HostProcess:
             # At once, without an await between: nothing can have reaped the pid yet.
             self._pidfd = os.pidfd_open(self._process.pid)
         self.pid = self._process.pid
+        strays.known.add(self.pid)
         self.created = linux.started_seconds(linux.Stat(self.pid), linux.boot_time())
         self._loop.add_reader(self._pidfd, self._exited)
-        self._tasks = [self._loop.create_task(self._connect(ours)), self._loop.create_task(self._connect_stderr())]
+        self._tasks = [
+            self._loop.create_task(self._let_go()),
+            self._loop.create_task(self._connect(ours)),
+            self._loop.create_task(self._connect_stderr()),
+        ]
         self.send(order)
 
     def send(self, message: Any) -> None:
@@ -92,33 +101,25 @@ class HostProcess:
                 self.kill()
 
     def kill(self) -> None:
-        """SIGKILL the host and everything below it, now."""
-        self.remember(linux.tree(self.pid))
-        if self._returncode is None:
-            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-        self._kill_known()
-
-    def remember(self, pids: Iterable[int]) -> None:
-        """These pids were seen below this host; they go when it goes, even if they have left its tree by then."""
-        for pid in pids:
-            if pid != self.pid and pid not in self._known and (started := _started(pid)):
-                self._known[pid] = started
-        if len(self._known) > MOST_KNOWN:
-            self._known = {pid: started for pid, started in self._known.items() if _started(pid) == started}
-
-    def _kill_known(self) -> None:
-        """SIGKILL what was seen below this host, and what it left to us: orphans of the session it led."""
-        for pid in linux.children(os.getpid()):
-            if pid != self.pid and _session(pid) == self.pid:
-                self.remember(linux.tree(pid))
-        for pid, started in self._known.items():
-            if _started(pid) == started:
-                _kill(pid)
+        """SIGKILL the host and everything below it; it is under way when this returns."""
+        self.group.kill_all()
 
     @property
     def stderr_tail(self) -> str:
         """The last of what the host and its children printed."""
         return "".join(self.stderr)
+
+    async def _let_go(self) -> None:
+        """Put the held process into its group, and then let it become the host."""
+        try:
+            await self.group.attach(self.pid)
+        except CannotLimit as error:
+            self._heard(f"labplatform: {error}\n".encode())
+            if self._returncode is None:
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        else:
+            with contextlib.suppress(BrokenPipeError), self._process.stdin as gate:
+                gate.write(b"go\n")
 
     async def _connect(self, sock: socket.socket) -> None:
         transport, _ = await self._loop.connect_accepted_socket(lambda: _FrameProtocol(self), sock)
@@ -144,10 +145,12 @@ class HostProcess:
         self._loop.remove_reader(self._pidfd)
         result = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED)
         os.close(self._pidfd)
+        strays.known.discard(self.pid)
         code = result.si_status
         self._returncode = code if result.si_code == os.CLD_EXITED else -code
         self._process.returncode = self._returncode
-        self._kill_known()
+        self.group.kill_all()
+        strays.sweep(self.group.tier)
         self._noticed(self)
         # Its last messages come before the end of its socket, which is there by now, unless a child holds it open.
         self._deadline = self._loop.call_later(DRAIN, self._finish)
@@ -185,6 +188,9 @@ class HostProcess:
             self._stderr_transport.close()
         else:
             self._process.stdout.close()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        self._closing = self._loop.create_task(self.group.close())
         self._gone(self, self._returncode)
 
 
@@ -215,52 +221,3 @@ class _StderrProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._host._heard(data)
-
-
-def _started(pid: int) -> int:
-    """When a process was created, in clock ticks; 0 when it is gone. A pid alone is reused."""
-    try:
-        return linux.Stat(pid).started
-    except (OSError, ValueError, IndexError):
-        return 0
-
-
-def _session(pid: int) -> int:
-    """The session a process is in; 0 when it is gone."""
-    try:
-        return os.getsid(pid)
-    except OSError:
-        return 0
-
-
-def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except OSError:
-        pass
-
-
-class Reaper:
-    """Reaps orphans that became ours as a subreaper: zombies that are no host's, and were seen twice in a row.
-
-    Never `waitpid(-1)`: that would take the exit codes of hosts away from their pidfds.
-    """
-
-    def __init__(self) -> None:
-        self._seen: set[int] = set()
-
-    def sweep(self, own: set[int]) -> None:
-        """One pass; call it every half second or so. `own`: pids of hosts, which are left alone."""
-        zombies = set()
-        for pid in linux.children(os.getpid()):
-            try:
-                if pid not in own and linux.Stat(pid).state == "Z":
-                    zombies.add(pid)
-            except (OSError, ValueError, IndexError):
-                continue
-        for pid in zombies & self._seen:
-            try:
-                os.waitpid(pid, os.WNOHANG)
-            except OSError:
-                pass
-        self._seen = zombies

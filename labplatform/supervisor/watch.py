@@ -11,13 +11,13 @@ import time
 from typing import Any
 
 from .. import messages as m
-from . import health, lifecycle
+from . import health, lifecycle, strays
 from .figures import app_metrics
 from .hosts import Hosts
 from .lifecycle import State
 from .metrics import Sample, Sampler, Trees
 from .slot import Slot
-from .spawn import HostProcess, Reaper
+from .spawn import HostProcess
 
 SWEEP_EVERY = 0.5
 """Seconds between two looks for orphans to reap."""
@@ -33,7 +33,6 @@ class Watch:
         self._order: m.SupervisorOrder = platform.order
         self._loop = asyncio.get_running_loop()
         self._sequence = 0
-        self._reaper = Reaper()
         self._sampler = Sampler(self._order.sampling, self._roots, self._sampled)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -131,7 +130,6 @@ class Watch:
                 continue
             memory += sum(row.memory for row in rows)
             cpu += sum(row.cpu for row in rows)
-            host.remember({row.pid for row in rows})
             for slot in self._hosts.tenants(host):
                 page_pulse = slot.page_pulse if slot.has_page else None
                 slot.processes = rows
@@ -147,4 +145,4 @@ class Watch:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_EVERY)
-            self._reaper.sweep({host.pid for host in [*self._hosts.alive.values(), *self._hosts.dying]})
+            strays.sweep(self._platform.limits)
