@@ -82,6 +82,12 @@ def resident(statm: bytes) -> tuple[int, int]:
     return int(fields[1]) * _PAGE, int(fields[2]) * _PAGE
 
 
+def private_memory(pid: int) -> int:
+    """Bytes resident in a process and not shared, from `/proc/PID/statm`. Raises `OSError`, `IndexError` when gone."""
+    rss, shared = resident(_read(f"/proc/{pid}/statm"))
+    return max(0, rss - shared)
+
+
 def children(pid: int) -> list[int]:
     """Direct children of a process, over all of its threads; empty when it is gone."""
     found: list[int] = []
