@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import LabError
 from .manifest import Manifest, RecyclePolicy, ResourceLimits, RestartPolicy, load_manifest, load_manifests
-from .messages import Heartbeat
+from .messages import Heartbeat, IntentOption, IntentQuestion
 
 if TYPE_CHECKING:
     from .kernel.app import App
@@ -15,6 +15,8 @@ __version__ = "0.1.0"
 __all__ = [
     "App",
     "Heartbeat",
+    "IntentOption",
+    "IntentQuestion",
     "LabError",
     "Manifest",
     "Platform",

@@ -1,7 +1,7 @@
 """One authenticated WebSocket client to a supervisor, for the kernel and the CLI. Kernel or CLI process.
 
-Requests may be asked from any thread; one thread of its own reads. What comes unasked (news, frames, the end) is handed
-to functions that must not block, on that thread.
+Requests may be asked from any thread; one thread of its own reads. What comes unasked (news, frames, questions, the
+end) is handed to functions that must not block, on that thread.
 """
 
 from __future__ import annotations
@@ -52,9 +52,12 @@ class Connection:
         *,
         on_news: Callable[[m.News], None] = _ignore,
         on_frame: Callable[[m.Frame], None] = _ignore,
+        on_question: Callable[[m.QuestionOpen], None] = _ignore,
+        on_answer: Callable[[m.QuestionClosed], None] = _ignore,
         on_end: Callable[[str], None] = _ignore,
     ) -> None:
         self._on_news, self._on_frame, self._on_end = on_news, on_frame, on_end
+        self._on_question, self._on_answer = on_question, on_answer
         self._ids = itertools.count(1)
         self._waiting: dict[int, Future[msgspec.Raw]] = {}
         self._lock = threading.Lock()
@@ -98,7 +101,7 @@ class Connection:
         if not isinstance(welcome, m.Welcome):
             raise ConnectionRefused(f"the supervisor on port {port} speaks another language")
 
-    def ask(self, kind: type, answer: type[T], seconds: float, **fields: Any) -> T:
+    def ask(self, kind: type, answer: type[T], seconds: float, /, **fields: Any) -> T:
         """Send a request and wait for its answer, decoded as `answer`.
 
         `seconds` is the deadline that the supervisor keeps (or a bound for requests without one); this side waits a
@@ -108,7 +111,7 @@ class Connection:
         asked = self.begin(kind, **fields)
         return self.finish(asked, answer, seconds)
 
-    def begin(self, kind: type, **fields: Any) -> Asked:
+    def begin(self, kind: type, /, **fields: Any) -> Asked:
         """Send a request; `finish` waits for its answer. Raises `BadRequest`, `SupervisorLost`."""
         number = next(self._ids)
         data = m.encode(kind(id=number, **fields))
@@ -142,7 +145,7 @@ class Connection:
             self._forget(number)
         return m.decode(raw, answer)
 
-    def tell(self, kind: type, **fields: Any) -> None:
+    def tell(self, kind: type, /, **fields: Any) -> None:
         """Send a request and do not wait for its answer. Nothing happens if the connection is gone."""
         try:
             self._send(kind(id=next(self._ids), **fields))
@@ -206,6 +209,10 @@ class Connection:
                 self._on_news(message)
             case m.Frame():
                 self._on_frame(message)
+            case m.QuestionOpen():
+                self._on_question(message)
+            case m.QuestionClosed():
+                self._on_answer(message)
             case m.Reply(id=number, value=value):
                 self._resolve(number, value, None)
             case m.Refusal(id=number, kind=kind, message=text, detail=detail):

@@ -29,6 +29,7 @@ from ..manifest import Manifest, load_manifests, manifest_for_url, parse_manifes
 from ..resources import manifests_folder
 from .app import App
 from .observers import Observable, ObserverThread
+from .resolving import Resolver, Resolving
 from .start import SupervisorProcess
 
 EVENTS_KEPT = 10_000
@@ -45,7 +46,8 @@ class Platform(Observable):
     them in one, each with a renderer of its own; "shared-renderer" puts all pages in one renderer as well. `display`:
     "auto" takes the screen if there is one, "offscreen" never does. `theme`: "auto", "light" or "dark". `js_heap`: how
     much JavaScript heap a renderer may fill, in bytes or as text, 64 MiB to 4 GiB; V8 ends it there. `heartbeat`: how a
-    hang is noticed. `sampling`: seconds between two readings of memory and CPU, 0.1 to 10. `alongside`: keep the
+    hang is noticed. `sampling`: seconds between two readings of memory and CPU, 0.1 to 10. `resolver`: chooses between
+    apps, see `Platform.resolver`; `resolver_timeout`: seconds that a choice may take, at most 50. `alongside`: keep the
     platform this process started before, instead of replacing it.
 
     Starts on first use, or as a context manager, which also stops it. Raises `ManifestError`, `StartError`.
@@ -62,6 +64,12 @@ class Platform(Observable):
         help="Its figures at the last sample: all apps, the supervisor, and what is left of the machine or container.",
     )
     events = traitlets.Tuple(read_only=True, help="Its event log, oldest first; the last 10 000 entries.")
+    questions = traitlets.Tuple(
+        read_only=True, help="Choices between apps that wait for a person here (`IntentQuestion`), oldest first."
+    )
+    last_question = traitlets.Any(
+        None, read_only=True, help="The one that ended last: its question, how it ended, and the option chosen."
+    )
 
     def __init__(
         self,
@@ -72,6 +80,8 @@ class Platform(Observable):
         js_heap: int | str = "1GiB",
         heartbeat: m.Heartbeat | None = None,
         sampling: float = 1.0,
+        resolver: Resolver | None = None,
+        resolver_timeout: float = 45.0,
         alongside: bool = False,
         quiet: bool = False,
     ) -> None:
@@ -92,6 +102,10 @@ class Platform(Observable):
         if not 0.1 <= sampling <= 10:
             raise ValueError(f"sampling is 0.1 to 10 seconds, not {sampling!r}")
         self._sampling = float(sampling)
+        if not 0 < resolver_timeout <= 50:
+            raise ValueError(f"resolver_timeout is above 0 and at most 50 seconds, not {resolver_timeout!r}")
+        self._resolver_timeout = resolver_timeout
+        self._resolving = Resolving(self)
         self._alongside, self._quiet = alongside, quiet
         for manifest in self._manifests.values():
             self._warn(manifest)
@@ -104,6 +118,7 @@ class Platform(Observable):
         self._process: SupervisorProcess | None = None
         self._connection: Connection | None = None
         self._why_over = ""
+        self.resolver = resolver
 
     # --- start and stop
 
@@ -148,6 +163,7 @@ class Platform(Observable):
             theme=self._theme,
             heartbeat=self._heartbeat,
             sampling=self._sampling,
+            resolver_timeout=self._resolver_timeout,
         )
         if shown.qt_platform == "offscreen" and not self._quiet:
             _say(f"labplatform: {shown.why}")
@@ -158,6 +174,8 @@ class Platform(Observable):
             order.token,
             on_news=self._take_news,
             on_frame=self._take_frame,
+            on_question=self._resolving.opened,
+            on_answer=self._resolving.closed,
             on_end=self._connection_ended,
         )
         so_far = self._connection.ask(m.Subscribe, list[m.Entry], timeout)
@@ -165,6 +183,7 @@ class Platform(Observable):
             # News may have come before this answer was taken, with entries that are in it as well.
             known = {entry.seq: entry for entry in [*so_far, *self._entries]}
             self._entries = deque((known[seq] for seq in sorted(known)), maxlen=EVENTS_KEPT)
+        self._resolving.connected()
 
     def stop(self, timeout: float = 5.0) -> None:
         """Stop every app and the supervisor; nothing is left when this returns.
@@ -206,6 +225,7 @@ class Platform(Observable):
                 f"labplatform: the guardian (PID {process.guardian_pid}) is still ending this platform's processes",
                 file=sys.stderr,
             )
+        self._resolving.ended()
         if self._observers:
             self._observers.stop()
         for app in self._by_name.values():
@@ -348,6 +368,32 @@ class Platform(Observable):
         wanted = [self[app] if isinstance(app, str) else app for app in apps]
         return AppViews(wanted or [app for app in self.apps if app.url], rate=rate, width=width)
 
+    # --- which app shall handle an intent
+
+    @property
+    def resolver(self) -> Resolver | None:
+        """A function that chooses where several apps could handle an intent; `None`: people are asked.
+
+        It is called with an `IntentQuestion` and returns one of its `options`, or `None`, which tells the app that
+        raised the intent that the user has cancelled. It runs on the observers' thread, where it may take its time: at
+        most `resolver_timeout` seconds, in which other observers wait. If it raises, or returns anything else, nobody
+        is asked: the intent fails with FDC3's `ResolverUnavailable`, and the log says why.
+
+        Without a function and without anybody who observes `questions` for people, `ResolverUnavailable`.
+        """
+        return self._resolving.function
+
+    @resolver.setter
+    def resolver(self, function: Resolver | None) -> None:
+        self._resolving.function = function
+
+    def choose(self, question: m.IntentQuestion, option: m.IntentOption | None) -> None:
+        """Answer one of `questions` by one of its options; `None` cancels it. The first answer counts. Does not wait.
+
+        Raises `ValueError`, `TypeError` for what is none of its options.
+        """
+        self._resolving.choose(question, option)
+
     # --- between connection and user
 
     def _ask(self, kind: type, answer: Any, seconds: float, **fields: Any) -> Any:
@@ -441,6 +487,7 @@ class Platform(Observable):
             f"the supervisor of this platform is gone ({reason}), and with it every app; make a new Platform() to go on"
         )
         self.set_trait("state", "lost")
+        self._resolving.ended()
         for app in list(self._by_name.values()):
             lost = msgspec.structs.replace(
                 app._status, state="stopped", pid=None, processes=(), reason="killed", detail="the supervisor was lost"

@@ -11,6 +11,7 @@ A `place` is the name of an app on the platform ("ticker-list", "ticker-list-2")
 instanceId of the process or page that fills it at the moment.
 """
 
+from .choosing import *  # noqa: F403
 from .controller import *  # noqa: F403
 from .host import *  # noqa: F403
 from .page import *  # noqa: F403

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from ..manifest import Manifest
+from .choosing import IntentQuestion, ResolverKind
 from .shown import AppStatus, Entry, PlatformMetrics
-from .words import CrashKind, Message, Timeout
+from .words import MAX_TEXT, CrashKind, Message, Timeout
 
 
 class Hello(Message, frozen=True, tag="hello"):
@@ -127,6 +128,25 @@ class Recall(Message, frozen=True, tag="recall"):
     span: Annotated[float, msgspec.Meta(gt=0)] = 600.0
 
 
+class OfferResolver(Message, frozen=True, tag="offer-resolver"):
+    """From now on this controller can answer, or show, which app shall handle an intent; its former offer is void."""
+
+    id: int
+    kind: ResolverKind
+
+
+class AnswerQuestion(Message, frozen=True, tag="answer-question"):
+    """The answer to question `number`: the index of one of its options, or `None` for "cancelled by the person".
+
+    `problem`: instead of an answer, why this controller has none. Answered with whether it was the first to come.
+    """
+
+    id: int
+    number: int
+    option: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    problem: Annotated[str, msgspec.Meta(max_length=MAX_TEXT)] = ""
+
+
 class Shutdown(Message, frozen=True, tag="shutdown"):
     """Stop every app, then the supervisor. Answered just before the connection closes."""
 
@@ -147,6 +167,8 @@ Request = (
     | Describe
     | Subscribe
     | Recall
+    | OfferResolver
+    | AnswerQuestion
     | Shutdown
 )
 
@@ -222,6 +244,28 @@ class Frame(Message, frozen=True, tag="frame"):
     problem: str = ""
 
 
+class QuestionOpen(Message, frozen=True, tag="question-open"):
+    """A question to this controller, or with a known number the same one, changed.
+
+    `to`: "function" to have it answered by code, "people" to show it.
+    """
+
+    question: IntentQuestion
+    to: Literal["function", "people"]
+
+
+class QuestionClosed(Message, frozen=True, tag="question-closed"):
+    """A question is over; an answer to it comes too late.
+
+    `how`: an option was "chosen" or the question "cancelled", here or elsewhere; who raised the intent has "withdrawn"
+    it, by its end or because it had waited long enough; or it "failed", for nobody is left to answer.
+    """
+
+    number: int
+    how: Literal["chosen", "cancelled", "withdrawn", "failed"]
+    option: int | None = None
+
+
 class Picture(msgspec.Struct, frozen=True, kw_only=True):
     """The value of `Capture`: PNG or JPEG bytes, base64 on the wire; width and height in pixels."""
 
@@ -231,4 +275,4 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     height: int
 
 
-ToController = Reply | Refusal | Welcome | News | Frame
+ToController = Reply | Refusal | Welcome | News | Frame | QuestionOpen | QuestionClosed

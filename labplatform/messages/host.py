@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from ..manifest import Manifest
+from .choosing import IntentQuestion
 from .words import CrashKind, Isolation, JsHeap, Message, Theme
 
 
@@ -85,6 +86,20 @@ class HostCapture(Message, frozen=True, tag="host-capture"):
     max_width: int
 
 
+class AskInWindow(Message, frozen=True, tag="ask-in-window"):
+    """Let the person at a place's window choose; with a number that is asked there already, the same, changed."""
+
+    place: str
+    question: IntentQuestion
+
+
+class WithdrawQuestion(Message, frozen=True, tag="withdraw-question"):
+    """A question in a place's window is over: take it away."""
+
+    place: str
+    number: int
+
+
 class Misbehave(Message, frozen=True, tag="misbehave"):
     """Break this place, now. (`kill` is the supervisor's own doing and never arrives here.)"""
 
@@ -107,6 +122,8 @@ ToHost = (
     | HostPing
     | HostEvaluate
     | HostCapture
+    | AskInWindow
+    | WithdrawQuestion
     | Misbehave
     | ToService
 )
@@ -177,6 +194,19 @@ class DialogChanged(Message, frozen=True, tag="dialog-changed"):
     text: str = ""
 
 
+class WindowAnswer(Message, frozen=True, tag="window-answer"):
+    """The person at a place's window chose an option of question `number`, or cancelled it (`None`).
+
+    `problem`: why nobody could be asked there.
+    """
+
+    place: str
+    incarnation: int
+    number: int
+    option: int | None = None
+    problem: str = ""
+
+
 class Console(Message, frozen=True, tag="console"):
     """A line of the page's console. `source`: file and line."""
 
@@ -221,6 +251,7 @@ FromHost = (
     | HostPong
     | PagePong
     | DialogChanged
+    | WindowAnswer
     | Console
     | Remark
     | HostResult

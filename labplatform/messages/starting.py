@@ -24,7 +24,8 @@ class SupervisorOrder(msgspec.Struct, frozen=True, kw_only=True):
     """One line of JSON on the supervisor's standard input, which then stays open: its end is the controller's end.
 
     `token`: what a controller must know. `qt_platform`: as in `HostOrder`; `display`: how windows are shown, in words.
-    `sampling`: seconds between two looks at memory and CPU.
+    `sampling`: seconds between two looks at memory and CPU. `resolver_timeout`: seconds that a choice between apps may
+    take; with a launch and the wait for its listener it has to stay below the 100 s that an app's side of FDC3 waits.
     """
 
     token: str
@@ -40,6 +41,7 @@ class SupervisorOrder(msgspec.Struct, frozen=True, kw_only=True):
     theme: Theme = "auto"
     heartbeat: Heartbeat = Heartbeat()
     sampling: Annotated[float, msgspec.Meta(ge=0.1, le=10)] = 1.0
+    resolver_timeout: Annotated[float, msgspec.Meta(gt=0, le=50)] = 45.0
 
 
 class SupervisorReady(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 Runs on the supervisor's one event loop, which nothing here blocks. Parts that can be thought of alone live in files of
 their own: `lifecycle` decides, `launching` brings apps up, `hosts` says what runs where and how it ends, `watch` pings
-and samples, `server` is the door, `requests` answers controllers, `fdc3` routes between apps.
+and samples, `server` is the door, `requests` answers controllers, `fdc3` routes between apps, `resolving` asks people.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from .log import Log
 from .pages import PageSpeaker
 from .peer import CLOSE_GONE
 from .requests import ControllerSpeaker
+from .resolving import Resolving
 from .server import Door, same
 from .slot import Slot
 from .spawn import HostProcess
@@ -51,8 +52,9 @@ class Supervisor:
         self.slots: dict[str, Slot] = {}
         self.former: dict[str, int] = {}
         self.launching = Launching(self)
-        deadlines = Deadlines()
+        deadlines = Deadlines(resolver=order.resolver_timeout)
         self.desk = PlatformDesk(self, deadlines)
+        self.resolving = self.desk.resolver = Resolving(self, deadlines.resolver)
         self.router = Router(self.desk, deadlines)
         self.log = Log(self._new_entry)
         self.controllers = ControllerSpeaker(self)
@@ -89,6 +91,7 @@ class Supervisor:
         """End every app, then say so; nothing is left when this returns."""
         if not self.stopping:
             self.stopping = True
+            self.resolving.close()
             for slot in self.slots.values():
                 self.feed(slot, lifecycle.StopAsked(at=time.time(), by=by, grace=grace))
         deadline = self._loop.time() + grace + 3
@@ -167,6 +170,7 @@ class Supervisor:
         with suppress(KeyError):  # it may never have connected
             slot.user_channel = self.router.user_channel_of(slot.instance)
         self.router.disconnect(slot.instance)
+        self.resolving.ended(slot.instance)
         slot.loaded = False
         slot.dialog = None
         slot.processes = ()
@@ -175,6 +179,7 @@ class Supervisor:
             slot.host = None
         if slot.host is None:
             self.router.disconnect(slot.service_instance)
+            self.resolving.ended(slot.service_instance)
         event = lifecycle.Ended(
             at=time.time(), incarnation=slot.life.incarnation, reason=ending.reason, detail=ending.detail[: m.MAX_TEXT]
         )
@@ -249,6 +254,8 @@ class Supervisor:
                 self.watch.excuse(slot)
                 self.log.remark(f"dialog: {text}" if text else "dialog closed", kind="dialog", place=slot.name)
                 self.touch(slot)
+            case m.WindowAnswer():
+                self.resolving.answered_in_window(slot, message)
             case m.Console(level=level, text=text, source=source):
                 slot.console.append(f"{level}: {text} ({source})")
                 if level == "error" and slot.may_complain():
@@ -321,6 +328,12 @@ class Supervisor:
             if slot.live and same(hello.token, slot.token):
                 return PageSpeaker(self, slot, hello), f"the page of {slot.name}"
         return None
+
+    def slot_of(self, instance_id: str | None) -> Slot | None:
+        """The place of an instance, be it a page or a Python side; `None` if it has none here."""
+        if not instance_id:
+            return None
+        return next((one for one in self.slots.values() if instance_id in (one.instance, one.service_instance)), None)
 
     async def until(self, slot: Slot, met: Callable[[Slot], bool], seconds: float) -> bool:
         """Wait until something holds for an app; False if `seconds` pass first."""

@@ -28,7 +28,7 @@ class PlatformDesk:
 
     def app(self, app_id: str) -> AppRecord | None:
         """The record of an app that has a manifest here."""
-        manifest = self._manifest(app_id)
+        manifest = self.manifest(app_id)
         return self._record(manifest) if manifest else None
 
     def apps(self) -> Iterable[AppRecord]:
@@ -40,7 +40,7 @@ class PlatformDesk:
 
     def launch(self, app_id: str) -> str:
         """Begin to start one more instance; returns its instanceId. Raises `LabError`."""
-        manifest = self._manifest(app_id)
+        manifest = self.manifest(app_id)
         if manifest is None:
             raise UnknownApp(f"no manifest has the uuid {app_id!r}", app=app_id)
         seconds = self._deadlines.launch
@@ -68,11 +68,13 @@ class PlatformDesk:
         return self._loop.call_later(seconds, call)
 
     def remark(self, instance_id: str, text: str) -> None:
-        """Into the platform's log, at the instance's app."""
-        place = next((slot.name for slot in self._platform.slots.values() if slot.instance == instance_id), None)
-        self._platform.log.remark(text, kind="fdc3", place=place, level="warning")
+        """Into the platform's log, at the instance's app; a few a second, for an app can cause them at will."""
+        slot = self._platform.slot_of(instance_id)
+        if slot is None or slot.may_complain():
+            self._platform.log.remark(text, kind="fdc3", place=slot.name if slot else None, level="warning")
 
-    def _manifest(self, app_id: str) -> Manifest | None:
+    def manifest(self, app_id: str) -> Manifest | None:
+        """The manifest of an app that can be launched here, or was."""
         manifest = self._platform.manifests.get(app_id)
         if manifest is None:
             slots = self._platform.slots.values()

@@ -63,6 +63,8 @@ class ControllerSpeaker:
             m.Describe: self._describe,
             m.Subscribe: self._subscribe,
             m.Recall: self._recall,
+            m.OfferResolver: self._offer_resolver,
+            m.AnswerQuestion: self._answer_question,
             m.Shutdown: self._shutdown,
         }
 
@@ -95,6 +97,7 @@ class ControllerSpeaker:
         """A controller is gone; what it waited for goes on without it, but for launches and pictures."""
         self._peers.discard(peer)
         self.subscribed.discard(peer)
+        self._supervisor.resolving.left(peer)
         for key, task in list(self._tasks.items()):
             if key[0] is peer:
                 task.cancel()
@@ -334,6 +337,12 @@ class ControllerSpeaker:
 
     async def _recall(self, peer: Peer, request: m.Recall) -> m.Recalled:
         return self._slot(request.place).history.recall(time.time() - request.span)
+
+    async def _offer_resolver(self, peer: Peer, request: m.OfferResolver) -> None:
+        self._supervisor.resolving.offer(peer, request.kind)
+
+    async def _answer_question(self, peer: Peer, request: m.AnswerQuestion) -> bool:
+        return self._supervisor.resolving.answered(peer, request.number, request.option, request.problem)
 
     async def _shutdown(self, peer: Peer, request: m.Shutdown) -> None:
         # The supervisor's own task: it goes on even if nobody waits for it any more.

@@ -24,7 +24,8 @@ CONSOLE_KEPT = 50
 """Lines of a page's console that are kept."""
 
 COMPLAINTS_A_SECOND = 5
-"""Errors on a page's console that go into the platform's log each second; the page's own lines are all kept apart."""
+"""Errors of an app's own doing, on its page's console or in what it asks of others, that go into the platform's log in
+a second; the lines of the console are all kept apart."""
 _revisions = itertools.count(1)
 
 
@@ -97,7 +98,7 @@ class Slot:
         return f"it was still loading {self.manifest.page_url}"
 
     def may_complain(self) -> bool:
-        """Whether one more error of its page goes into the platform's log: a few a second at most."""
+        """Whether one more error of its own doing goes into the platform's log: a few a second at most."""
         now = time.monotonic()
         self._complaints = [at for at in self._complaints if now - at < 1.0]
         if len(self._complaints) >= COMPLAINTS_A_SECOND:

@@ -254,10 +254,10 @@ class Intents:
                 try:
                     choice = await asyncio.wait_for(resolver(question), self._deadlines.resolver)
                 except TimeoutError:
+                    self._nowhere(raised, options, f"nobody has chosen within {self._deadlines.resolver:g} s")
                     raise Refused(E.RESOLVER_TIMEOUT) from None
                 except Exception as error:
-                    text = f"its intent went nowhere, for the chooser failed: {error!r}"
-                    self._desk.remark(raised.request.sender.id, text)
+                    self._nowhere(raised, options, error.message if isinstance(error, LabError) else repr(error))
                     raise Refused(E.RESOLVER_UNAVAILABLE) from error
                 self._chosen(raised, question, choice)
             except Refused as refused:
@@ -266,6 +266,12 @@ class Intents:
         task = asyncio.get_running_loop().create_task(ask())
         self._asking[task] = raised.request.sender
         task.add_done_callback(self._asking.pop)
+
+    def _nowhere(self, raised: Raised, options: list[AppIntent], why: str) -> None:
+        names = " or ".join(option.intent.name for option in options)
+        count = sum(len(option.apps) for option in options)
+        text = f"its intent {names} went nowhere: there are {count} ways to handle it, and {why}"
+        self._desk.remark(raised.request.sender.id, text)
 
     def _chosen(self, raised: Raised, question: Question, choice: Choice | None) -> None:
         if choice is None:
