@@ -22,8 +22,8 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
-from support.fdc3_schemas import Unreachable
 from support.get_agent import bundle
+from support.npm import Unreachable
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import Server, ServerConnection, serve
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 from support.fdc3 import World
-from support.fdc3_schemas import Schemas, Unreachable, fetch
+from support.fdc3_schemas import Schemas, fetch
+from support.npm import Unreachable
 from support.processes import Ground
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from support.apps import NO_RESTART, make_app
-from support.fdc3_schemas import Unreachable
 from support.get_agent import bundle
+from support.npm import Unreachable
 
 CHANNEL = "fdc3.channel.1"
 PAGE = """<!doctype html><meta charset=utf-8><title>page</title><script>

