@@ -40,8 +40,16 @@ PAYLOADS = {
     "addContextListenerRequest": {"channelId": (str, type(None)), "contextType": (str, type(None))},
     "contextListenerUnsubscribeRequest": {"listenerUUID": str},
     "getCurrentContextRequest": {"channelId": str, "contextType": (str, type(None))},
+    "getCurrentChannelRequest": {},
+    "getUserChannelsRequest": {},
+    "joinUserChannelRequest": {"channelId": str},
+    "leaveCurrentChannelRequest": {},
+    "addIntentListenerRequest": {"intent": str},
+    "intentResultRequest": {"intentEventUuid": str, "raiseIntentRequestUuid": str, "intentResult": dict},
+    "raiseIntentRequest": {"intent": str, "context": dict},
+    "findIntentsByContextRequest": {"context": dict, "resultType": str},
 }
-"""FDC3 2.2's requests that these tests make: all members of each payload are required, and no other is allowed."""
+"""FDC3 2.2's requests that these tests make: all members of each payload are there, and no other is allowed."""
 APP = {"appId": "ticker-list", "instanceId": "i-1"}
 INFO = {"fdc3Version": "2.2", "provider": "harness", "appMetadata": APP}
 
@@ -70,13 +78,14 @@ class Connection:
 
 
 class Peer:
-    """The supervisor's end. `errors`: FDC3 error name to answer each kind of request with.
+    """The supervisor's end. `errors`: FDC3 error name to answer each kind of request with. `answers`: other payloads.
 
     `deaf`: what comes is lost, as with a connection that breaks before it was read. `mute`: what is sent is lost.
     """
 
     def __init__(self) -> None:
         self.errors: dict[str, str] = {}
+        self.answers: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
         self.deaf = self.mute = False
         self.received = 0
         self.acknowledged = 0
@@ -89,6 +98,7 @@ class Peer:
         self.welcoming.set()
         self.refuse_with: int | None = None
         self.contexts: dict[str, list[dict[str, Any]]] = {}
+        self.joined: str | None = None
         self._changed = threading.Condition()
         self._server: Server = serve(self._serve, "127.0.0.1", 0, compression=None)
         self._thread = threading.Thread(target=self._server.serve_forever, name="peer")
@@ -132,18 +142,20 @@ class Peer:
             except ConnectionClosed:
                 pass
 
-    def broadcast(self, channel: str, context: dict[str, Any]) -> None:
-        self.say(
-            {
-                "type": "broadcastEvent",
-                "payload": {
-                    "channelId": channel,
-                    "context": context,
-                    "originatingApp": {"appId": "news-feed", "instanceId": "n-1"},
-                },
-                "meta": {"eventUuid": str(uuid.uuid4()), "timestamp": _now()},
-            }
-        )
+    def event(self, kind: str, payload: dict[str, Any]) -> str:
+        """Say that something happened; returns the event's id."""
+        event = str(uuid.uuid4())
+        self.say({"type": kind, "payload": payload, "meta": {"eventUuid": event, "timestamp": _now()}})
+        return event
+
+    def broadcast(self, channel: str | None, context: dict[str, Any]) -> None:
+        sender = {"appId": "news-feed", "instanceId": "n-1"}
+        self.event("broadcastEvent", {"channelId": channel, "context": context, "originatingApp": sender})
+
+    def join(self, channel: str | None) -> None:
+        """Put the page on a user channel, and tell it so."""
+        self.joined = channel
+        self.event("channelChangedEvent", {"newChannelId": channel})
 
     def drop(self, code: int = 1012) -> None:
         """End the page's connection, as a supervisor would."""
@@ -236,11 +248,13 @@ class Peer:
             if self.errors[kind] == "":
                 return
             answer = {"error": self.errors[kind]}
+        elif kind in self.answers:
+            answer = self.answers[kind](payload)
         elif kind == "getInfoRequest":
             answer = {"implementationMetadata": INFO}
         elif kind == "getOrCreateChannelRequest":
             answer = {"channel": {"id": payload["channelId"], "type": "app"}}
-        elif kind == "addContextListenerRequest":
+        elif kind in ("addContextListenerRequest", "addIntentListenerRequest"):
             answer = {"listenerUUID": str(uuid.uuid4())}
         elif kind == "broadcastRequest":
             self.contexts.setdefault(payload["channelId"], []).append(payload["context"])
@@ -248,6 +262,13 @@ class Peer:
             wanted = payload["contextType"]
             found = [c for c in self.contexts.get(payload["channelId"], []) if wanted in (None, c["type"])]
             answer = {"context": found[-1] if found else None}
+        elif kind == "getUserChannelsRequest":
+            answer = {"userChannels": [{"id": id, "type": "user"} for id in ("red", "blue")]}
+        elif kind == "getCurrentChannelRequest":
+            answer = {"channel": {"id": self.joined, "type": "user"} if self.joined else None}
+        elif kind in ("joinUserChannelRequest", "leaveCurrentChannelRequest"):
+            # As a desktop agent does it: the event first, whoever wanted the change.
+            self.join(payload.get("channelId"))
         self.say(
             {
                 "type": kind.replace("Request", "Response"),

@@ -5,17 +5,11 @@
  * picked in the window's frame. So the proxy's own dialogs stay away.
  */
 
-import {
-  DefaultAppSupport,
-  DefaultChannelSupport,
-  DefaultHeartbeatSupport,
-  DefaultIntentSupport,
-  DesktopAgentProxy,
-} from "@finos/fdc3-agent-proxy";
-import { DefaultContextListener } from "@finos/fdc3-agent-proxy/dist/src/listeners/DefaultContextListener";
+import { DefaultAppSupport, DefaultHeartbeatSupport } from "@finos/fdc3-agent-proxy";
 import { type ChannelSelector, type DesktopAgent, type IntentResolver, LogLevel } from "@finos/fdc3-standard";
 import type { SocketMessaging } from "./messaging.js";
 import * as native from "./natives.js";
+import { ChannelSupport, IntentSupport, Proxy } from "./proxy.js";
 
 /** Milliseconds until a request without an answer is given up; FDC3's own defaults. */
 const EXCHANGE_DEADLINE = 10_000;
@@ -26,19 +20,12 @@ const nowhere = { connect: async () => {}, disconnect: async () => {} };
 const resolver: IntentResolver = { ...nowhere, chooseIntent: async () => {} };
 const selector: ChannelSelector = { ...nowhere, updateChannel: async () => {}, setChannelChangeCallback: () => {} };
 
-// The proxy of FDC3 2.2.0 tells a context's handler nothing of who sent it, though the message says so.
-DefaultContextListener.prototype.action = function (message) {
-  const { context, originatingApp } = message.payload;
-  if (originatingApp) this.handler(context, { source: originatingApp });
-  else this.handler(context);
-};
-
 export function makeDesktopAgent(messaging: SocketMessaging): DesktopAgent {
   const heartbeat = new DefaultHeartbeatSupport(messaging);
-  const agent = new DesktopAgentProxy(
+  const agent = new Proxy(
     heartbeat,
-    new DefaultChannelSupport(messaging, selector, EXCHANGE_DEADLINE),
-    new DefaultIntentSupport(messaging, resolver, EXCHANGE_DEADLINE, LAUNCH_DEADLINE),
+    new ChannelSupport(messaging, selector, EXCHANGE_DEADLINE),
+    new IntentSupport(messaging, resolver, EXCHANGE_DEADLINE, LAUNCH_DEADLINE),
     new DefaultAppSupport(messaging, EXCHANGE_DEADLINE, LAUNCH_DEADLINE),
     [heartbeat],
     // Without this the proxy writes every message to the page's console.

@@ -81,6 +81,7 @@ export class SocketMessaging extends AbstractMessaging implements Receiver {
         // Or it would be carried out later, although its caller was told that it failed.
         this.#transport.cancel(outgoing);
         reject(fdc3Error("ApiTimeout", `${message.type} had no answer within ${timeoutMs / 1000} s`));
+        this.#endWaiting(requestUuid, expectedTypeName);
       }, timeoutMs);
       this.#pending.set(requestUuid, {
         type: expectedTypeName,
@@ -89,6 +90,18 @@ export class SocketMessaging extends AbstractMessaging implements Receiver {
         timer,
       });
     });
+  }
+
+  /** As AbstractMessaging has it, but an answer that is an error is one: it takes an intent's failed result for a value. */
+  override async waitFor<Response extends AgentResponseMessage>(
+    filter: (message: Response) => boolean,
+    timeoutMs?: number,
+    timeoutErrorMessage?: string,
+  ): Promise<Response> {
+    const found = await super.waitFor(filter, timeoutMs, timeoutErrorMessage);
+    const { error } = found.payload as { error?: string };
+    if (error) throw fdc3Error(error, `the answer was ${found.type}`);
+    return found;
   }
 
   /** The page wants no more of its desktop agent. The connection stays: the platform asks over it whether the page lives. */
@@ -134,9 +147,20 @@ export class SocketMessaging extends AbstractMessaging implements Receiver {
     this.#pending.delete(requestUuid);
     native.stopTimer(pending.timer);
     const { error } = message.payload as { error?: string };
-    if (error) pending.reject(fdc3Error(error, `the answer was ${message.type}`));
-    else pending.resolve(message);
+    if (error) {
+      pending.reject(fdc3Error(error, `the answer was ${message.type}`));
+      this.#endWaiting(requestUuid, message.type);
+    } else {
+      pending.resolve(message);
+    }
     return true;
+  }
+
+  /** The proxy waits for an intent's result from the moment it raises it, and would do so for ever where that failed. */
+  #endWaiting(requestUuid: string, type: string): void {
+    if (type === "raiseIntentResponse" || type === "raiseIntentForContextResponse") {
+      this.message({ type: "raiseIntentResultResponse", meta: { requestUuid }, payload: {} });
+    }
   }
 
   #send(message: Outbound): Outgoing {
