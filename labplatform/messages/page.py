@@ -1,4 +1,8 @@
-"""The control words between page and supervisor, beside FDC3's own messages, which travel untouched."""
+"""The control words between page and supervisor, beside FDC3's own messages, which travel untouched.
+
+A frame holds one message or several, one a line, in both directions. So no message has a line break in it; JSON needs
+none.
+"""
 
 from __future__ import annotations
 

@@ -65,9 +65,13 @@ class PageSpeaker:
         self._supervisor.log.remark(text, kind="connection", place=self._slot.name, level="warning")
 
     def said(self, peer: Peer, data: str) -> None:
-        """Take one message. Raises `msgspec.DecodeError`, which ends the connection."""
-        if self._slot.page is not peer:
-            return
+        """Take the messages of one frame. Raises `msgspec.DecodeError`, which ends the connection."""
+        for text in data.split("\n"):
+            # What one message led to may be that this connection counts no more.
+            if self._slot.page is peer:
+                self._take(text)
+
+    def _take(self, data: str) -> None:
         session = self._session
         try:
             kind = _kind_of(data).type

@@ -17,6 +17,8 @@ from .. import messages as m
 QUEUED_BYTES = {"page": 16 << 20, "controller": 32 << 20}
 """Bytes that may wait for one peer before one more message makes it a slow consumer. A kernel may be held up for long
 by the user's own code, and losing its controller would cost a person the platform."""
+FRAME_BYTES = 1 << 16
+"""Bytes of messages to a page that go together, where several wait. One message may be larger than this."""
 SLOW = "slow consumer"
 CLOSE_GONE, CLOSE_TOO_LARGE = 1001, 1009
 CLOSE_PROTOCOL, CLOSE_REFUSED, CLOSE_REPLACED, CLOSE_SLOW = 4000, 4001, 4003, 4008
@@ -30,6 +32,7 @@ class Peer:
         self.name = name
         self.cut_off = ""
         self._most = QUEUED_BYTES[role]
+        self._together = FRAME_BYTES if role == "page" else 0
         self._queue: deque[bytes] = deque()
         self._queued = 0
         self._code = 0
@@ -39,7 +42,7 @@ class Peer:
         self.send_bytes(m.encode(message))
 
     def send_bytes(self, data: bytes) -> None:
-        """Queue JSON as it is."""
+        """Queue JSON as it is, which must be one line."""
         if self.cut_off:
             return
         # What waited before says whether it reads; one large message says nothing.
@@ -63,10 +66,17 @@ class Peer:
             self._queued = 0
             self._wake()
 
-    def _sent(self) -> None:
-        """The oldest that waited is on its way."""
-        if self._queue:
-            self._queued -= len(self._queue.popleft())
+    def _frame(self) -> bytes:
+        """Take the oldest message that waits; for a page those behind it as well, one a line, up to a bound."""
+        data = self._queue.popleft()
+        size = len(data)
+        lines = [data]
+        while self._queue and size + len(self._queue[0]) < self._together:
+            data = self._queue.popleft()
+            size += len(data)
+            lines.append(data)
+        self._queued -= size
+        return b"\n".join(lines) if len(lines) > 1 else data
 
     def _wake(self) -> None:
         """Something waits now, or the connection is to end."""

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.asyncio.server import Server, ServerConnection, broadcast, serve
 from websockets.exceptions import ConnectionClosed
 
 from .. import messages as m
@@ -33,37 +33,35 @@ _read_hello = m.Reader(m.Hello)
 
 
 class SocketPeer(Peer):
-    """A peer at the other end of a WebSocket."""
+    """A peer at the other end of a WebSocket. What is sent leaves on the loop's next turn."""
 
-    def __init__(self, connection: ServerConnection, name: str, role: str) -> None:
+    def __init__(self, connection: _Guarded, name: str, role: str) -> None:
         super().__init__(name, role)
+        self.closing: asyncio.Task[None] | None = None
+        """The end of the connection, once it was cut."""
         self._connection = connection
-        self._woken = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._woken = False
 
     def cut(self, reason: str, code: int) -> None:
         """End this connection, telling it why as far as it still listens."""
         if not self.cut_off:
             super().cut(reason, code)
+            self.closing = self._loop.create_task(self._connection.close(code, reason))
             # Whoever does not read cannot be told; do not wait for its part of the closing handshake.
-            asyncio.get_running_loop().call_later(0.5, self._connection.transport.abort)
+            self._loop.call_later(0.5, self._connection.transport.abort)
 
     def _wake(self) -> None:
-        self._woken.set()
+        if not self._woken:
+            self._woken = True
+            self._loop.call_soon(self.write)
 
-    async def write(self) -> None:
-        """Send what is queued, until the connection ends."""
-        try:
-            while True:
-                await self._woken.wait()
-                self._woken.clear()
-                while self._queue and not self.cut_off:
-                    await self._connection.send(self._queue[0], text=True)
-                    self._sent()
-                if self.cut_off:
-                    await self._connection.close(self._code, self.cut_off)
-                    return
-        except ConnectionClosed:
-            pass
+    def write(self) -> None:
+        """Send what is queued, as far as the other side takes it."""
+        self._woken = False
+        while self._queue and not self._connection.full:
+            # Not `await connection.send()`: for each message that costs more than all else that is done about it.
+            broadcast((self._connection,), self._frame(), text=True)
 
 
 class Door:
@@ -135,8 +133,7 @@ class Door:
             return
         connection.known(LARGEST[hello.role])
         speaker, name = admitted
-        peer = SocketPeer(connection, name, hello.role)
-        writer = asyncio.create_task(peer.write())
+        peer = connection.peer = SocketPeer(connection, name, hello.role)
         speaker.joined(peer)
         try:
             async for data in connection:
@@ -145,20 +142,23 @@ class Door:
                 else:
                     peer.cut("messages are JSON text, not binary", CLOSE_PROTOCOL)
                 if peer.cut_off:
-                    await writer
                     break
         except ConnectionClosed:
             if connection.protocol.close_code == CLOSE_TOO_LARGE:
                 self._note(f"{name} was cut off: a message was over {LARGEST[hello.role]} bytes")
         finally:
             leave(speaker, peer, self._note)
-            writer.cancel()
+            if peer.closing:
+                await peer.closing
 
 
 class _Guarded(ServerConnection):
     """A connection that is dropped unless its token comes soon and in few bytes."""
 
     door: Door
+    peer: SocketPeer | None = None
+    full = False
+    """Whether the other side has yet to read what was written."""
     _deadline: asyncio.TimerHandle | None = None
     _taken = 0
 
@@ -181,6 +181,16 @@ class _Guarded(ServerConnection):
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.full = True
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.full = False
+        if self.peer:
+            self.peer.write()
 
     def known(self, largest: int) -> None:
         """Its token was right: from now on it may send whole messages, of `largest` bytes at most."""

@@ -65,6 +65,7 @@ class Connection:
         self.socket = socket
         self.messages: list[dict[str, Any]] = []
         self.hello: dict[str, Any] = {}
+        self.frames = 0
         self.pongs: dict[int, float] = {}
         self.welcomed = False
         self.closed = False
@@ -203,9 +204,11 @@ class Peer:
                     if socket.close_code is not None:
                         return
                 self._welcome(connection)
-                for text in socket:
+                for frame in socket:
                     if not self.deaf:
-                        self._received(connection, json.loads(text))
+                        connection.frames += 1
+                        for line in frame.split("\n"):
+                            self._received(connection, json.loads(line))
             finally:
                 self._note(lambda: setattr(connection, "closed", True))
         except (ConnectionClosed, TimeoutError):

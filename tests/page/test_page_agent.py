@@ -169,6 +169,61 @@ def test_channels_speak_fdc3(page, web, peer):
     assert [n for _, _, n, _ in page.evaluate("heard")] == [4, 5]
 
 
+def test_what_is_said_in_one_turn_goes_together_and_in_order(page, web, peer):
+    connection = opened(page, web, peer)
+    page.evaluate("lab.channel('prices').then(channel => { window.prices = channel; })")
+    before = connection.frames
+    page.evaluate(
+        """async () => {
+            const all = [];
+            const pad = 'x'.repeat(1e5);
+            for (let n = 0; n < 500; n++) all.push(prices.broadcast({type: 'tick', n, pad: n === 300 ? pad : ''}));
+            await Promise.all(all);
+        }"""
+    )
+    assert [payload["context"]["n"] for payload in connection.requests("broadcastRequest")] == list(range(500))
+    assert connection.frames - before < 30
+
+
+def test_the_first_that_is_said_does_not_wait_for_what_the_page_does_next(page, web, peer):
+    connection = opened(page, web, peer)
+    page.evaluate("lab.channel('prices').then(channel => { window.prices = channel; })")
+    page.evaluate(
+        """() => setTimeout(() => {
+            prices.broadcast({type: 'first'});
+            prices.broadcast({type: 'second'});
+            const until = performance.now() + 3000;
+            while (performance.now() < until);
+            window.done = true;
+        })"""
+    )
+
+    def types() -> list[str]:
+        return [payload["context"]["type"] for payload in connection.requests("broadcastRequest")]
+
+    peer.wait(types, "the first broadcast", 2)
+    assert types() == ["first"]
+    page.wait_for_function("window.done")
+    peer.wait(lambda: len(types()) == 2, "the second broadcast")
+
+
+def test_what_comes_together_is_heard_one_by_one(page, web, peer):
+    connection = opened(page, web, peer)
+    page.evaluate(LISTEN, ["prices", None])
+    first = len(peer.sent)
+    peer.mute = True
+    for n in range(200):
+        peer.broadcast("prices", {"type": "tick", "n": n})
+    lines = peer.sent[first:]
+    before = peer.acknowledged
+    # What is no JSON is no message, and costs those beside it nothing.
+    connection.socket.send("\n".join([*lines[:100], "{", "", *lines[100:]]))
+    page.wait_for_function("heard.length >= 200")
+    assert page.evaluate("heard.map(([, , n]) => n)") == list(range(200))
+    peer.wait(lambda: peer.acknowledged >= before + 200, "the acknowledgement")
+    assert peer.acknowledged == len(peer.sent)
+
+
 def test_an_error_is_named_as_fdc3_names_it(page, web, peer):
     opened(page, web, peer)
     peer.errors = {"broadcastRequest": "AccessDenied", "addContextListenerRequest": "NoChannelFound"}

@@ -446,18 +446,20 @@ def test_a_page_that_acknowledges_nothing_is_cut_off_and_told_so(lab, port, stol
     def begin(connection, received):
         words = {"type": "hello", "role": "page", "token": theirs, "session": "mine", "received": received}
         connection.send(json.dumps(words))
-        return json.loads(connection.recv(10))
+        frames = (connection.recv(10) for _ in range(1000))
+        said = (json.loads(line) for frame in frames for line in frame.split("\n"))
+        return next(said), said
 
     def ask(connection, kind, **payload):
         meta = {"requestUuid": kind, "timestamp": "2025-01-01T00:00:00.000Z"}
         connection.send(json.dumps({"type": kind, "meta": meta, "payload": payload}))
 
     with client(port, max_size=None) as connection:
-        assert "cut_off" not in begin(connection, 0)
+        welcome, said = begin(connection, 0)
+        assert "cut_off" not in welcome
         ask(connection, "getOrCreateChannelRequest", channelId="big")
         ask(connection, "addContextListenerRequest", channelId="big", contextType=None)
-        heard = (json.loads(connection.recv(10))["type"] for _ in range(1000))
-        assert "addContextListenerResponse" in heard
+        assert any(one["type"] == "addContextListenerResponse" for one in said)
         broadcasts = """(async () => {
             const big = await fdc3.getOrCreateChannel("big");
             for (let n = 0; n < 14; n++) await big.broadcast({type: "x", n, text: "x".repeat(1e6)});
@@ -468,10 +470,9 @@ def test_a_page_that_acknowledges_nothing_is_cut_off_and_told_so(lab, port, stol
             while True:
                 connection.recv(10)
     with client(port) as connection:
-        welcome = begin(connection, 2)
+        welcome, said = begin(connection, 2)
         assert (welcome["cut_off"], welcome["received"], welcome["sent"]) == ("slow consumer", 2, 16)
         other.evaluate_js("fdc3.getOrCreateChannel('big').then((c) => c.broadcast({type: 'next'}))", timeout=10)
-        heard = (json.loads(connection.recv(10)) for _ in range(1000))
-        context = next(one["payload"]["context"] for one in heard if one["type"] == "broadcastEvent")
+        context = next(one["payload"]["context"] for one in said if one["type"] == "broadcastEvent")
         assert context == {"type": "next"}
     assert any("was cut off as a slow consumer" in entry.text for entry in lab.events)

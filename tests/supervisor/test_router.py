@@ -274,3 +274,17 @@ def test_no_payload_breaks_it(kind, loose, fields):
         router.receive("one", json.dumps(message))
         assert len(one.heard) - before == kind.endswith("Request")
     assert one.broadcast({"type": "note"}) == {}
+
+
+def test_a_message_goes_on_in_one_line(apps):
+    """A page tells the messages of one frame apart by their line breaks."""
+    one, two, _ = apps
+    two.listen()
+    heard: list[bytes] = []
+    one.router.connect("two", "two", heard.append)
+    context = {"type": "note", "text": "two\nlines", "list": [1, {"x": None}]}
+    payload = {"channelId": "prices", "context": context}
+    message = {"type": "broadcastRequest", "meta": {"requestUuid": "r", "timestamp": now()}, "payload": payload}
+    one.router.receive("one", json.dumps(message, indent=2))
+    assert json.loads(heard[0])["payload"]["context"] == context
+    assert b"\n" not in heard[0]

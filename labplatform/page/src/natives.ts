@@ -35,6 +35,8 @@ export const blockedUri = getterOf(SecurityPolicyViolationEvent.prototype, "bloc
 export const violatedDirective = getterOf(SecurityPolicyViolationEvent.prototype, "effectiveDirective");
 
 export const { parse, stringify } = JSON;
+export const indexOf = uncurried<string, [part: string, from: number], number>(String.prototype.indexOf);
+export const slice = uncurried<string, [from: number, to: number], string>(String.prototype.slice);
 export const { freeze, defineProperty } = Object;
 export const NativePromise = Promise;
 export const NativeError = Error;
@@ -42,6 +44,8 @@ export const NativeEvent = Event;
 
 export const startTimer: (action: () => void, milliseconds: number) => number = setTimeout;
 export const stopTimer: (timer: number) => void = clearTimeout;
+/** Once the code that runs now is done, before anything else. */
+export const soon: (action: () => void) => void = queueMicrotask;
 export const report: (error: unknown) => void = reportError;
 
 const nativeWarn = console.warn;

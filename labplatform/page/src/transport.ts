@@ -8,6 +8,7 @@
  * what does not fit and did get lost is said in the console.
  */
 
+import { Gatherer, messagesOf } from "./frames.js";
 import * as native from "./natives.js";
 import { Vitals } from "./vitals.js";
 
@@ -92,6 +93,7 @@ export class Transport {
   #untold = 0;
   #receiver: Receiver | null = null;
   #socket: WebSocket | null = null;
+  #gatherer: Gatherer | null = null;
   #online = false;
   #onlineSince = 0;
   #ended = "";
@@ -126,8 +128,8 @@ export class Transport {
       throw new native.NativeError(`labplatform: a message of ${size} bytes is over the limit of ${MESSAGE_LIMIT}`);
     }
     const outgoing = { text };
-    if (this.#online && this.#socket) {
-      this.#hand(this.#socket, outgoing);
+    if (this.#online && this.#gatherer) {
+      this.#hand(this.#gatherer, outgoing);
     } else if (this.#waiting.fits(text)) {
       this.#waiting.push(outgoing);
     } else {
@@ -143,8 +145,8 @@ export class Transport {
     this.#waiting.remove(outgoing);
   }
 
-  #hand(socket: WebSocket, outgoing: Outgoing): void {
-    native.sendText(socket, outgoing.text);
+  #hand(gatherer: Gatherer, outgoing: Outgoing): void {
+    gatherer.put(outgoing.text);
     this.#handed++;
     // It was sent; what has no room is merely not kept for the case that this connection breaks.
     if (!this.#kept.fits(outgoing.text)) this.#kept.drop(this.#kept.length >> 2 || 1);
@@ -182,7 +184,9 @@ export class Transport {
       native.sendText(socket, `${this.#hello},"received":${this.#received},"kept_from":${this.#keptFrom}}`);
     });
     native.listen(socket, "message", (event) => {
-      if (this.#socket === socket) this.#take(socket, native.messageData(event as MessageEvent));
+      const frame = native.messageData(event as MessageEvent) as string;
+      for (const message of messagesOf(frame)) if (this.#socket === socket) this.#take(socket, message);
+      if (this.#socket === socket) this.#acknowledge(socket, frame.length);
     });
     native.listen(socket, "close", (event) => {
       native.stopTimer(deadline);
@@ -191,13 +195,8 @@ export class Transport {
   }
 
   #take(socket: WebSocket, data: unknown): void {
-    let message: Record<string, unknown> | null;
-    try {
-      message = native.parse(data as string);
-    } catch {
-      return;
-    }
-    if (typeof message !== "object" || message === null) return;
+    if (typeof data !== "object" || data === null) return;
+    const message = data as Record<string, unknown>;
     switch (message["type"]) {
       case "ping":
         // Here and not later: timers of a hidden page are throttled, its messages are not.
@@ -213,12 +212,14 @@ export class Transport {
         return;
     }
     this.#received++;
-    this.#untold += (data as string).length;
-    if (this.#received - this.#told >= ACKNOWLEDGE_AFTER || this.#untold >= ACKNOWLEDGE_SIZE) {
-      native.sendText(socket, `{"type":"ack","received":${this.#received}}`);
-      this.#tell();
-    }
     this.#receiver?.message(message);
+  }
+
+  #acknowledge(socket: WebSocket, size: number): void {
+    this.#untold += size;
+    if (this.#received - this.#told < ACKNOWLEDGE_AFTER && this.#untold < ACKNOWLEDGE_SIZE) return;
+    native.sendText(socket, `{"type":"ack","received":${this.#received}}`);
+    this.#tell();
   }
 
   #tell(): void {
@@ -240,8 +241,13 @@ export class Transport {
     this.#received = sent;
     this.#tell();
     this.#acknowledged(received);
-    for (const { text } of this.#kept) native.sendText(socket, text);
-    for (const outgoing of this.#waiting) this.#hand(socket, outgoing);
+    // What was put into a connection that is lost is kept, and goes again over this one.
+    const gatherer = new Gatherer((frame) => {
+      if (this.#socket === socket) native.sendText(socket, frame);
+    });
+    this.#gatherer = gatherer;
+    for (const { text } of this.#kept) gatherer.put(text);
+    for (const outgoing of this.#waiting) this.#hand(gatherer, outgoing);
     this.#waiting.drop(this.#waiting.length);
   }
 

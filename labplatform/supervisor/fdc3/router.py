@@ -36,10 +36,13 @@ _any_value = msgspec.json.Decoder(list[msgspec.Raw]).decode
 def _read(data: bytes | str) -> dacp.Envelope:
     """A message that every receiver will be able to read as well. Raises `msgspec.DecodeError`.
 
-    Contexts go on unread, so what only a decoder of all of it would notice is noticed here.
+    Contexts go on unread, so what only a decoder of all of it would notice is noticed here. They go to pages, one
+    message a line.
     """
     try:
         text = data.decode() if isinstance(data, bytes) else data
+        if "\n" in text:
+            text = msgspec.json.format(text, indent=-1)
         if text.count("[") + text.count("{") > SURELY_SHALLOW:
             _any_value("[" * ROOM_AROUND + text + "]" * ROOM_AROUND)
         return dacp.read_envelope(text)
