@@ -145,12 +145,13 @@ class RestartPolicy(_Part, frozen=True):
 
 
 class RecyclePolicy(_Part, frozen=True):
-    """When a bloated app gets a fresh process. Read and validated; this version does not recycle yet.
+    """When a bloated or old app gets a fresh process, which takes its place unseen.
 
-    `memory`: bytes, or text such as "400MB". `max_age`: seconds.
+    `memory`: bytes, or text such as "400MB", which the app exceeds for `breaches` samples in a row. `max_age`: seconds.
     """
 
     memory: Size | None = None
+    breaches: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 3
     max_age: PositiveSeconds | None = None
 
 

@@ -35,6 +35,7 @@ class Gui(Protocol):
     """A GUI backend: runs the loop, opens windows, runs functions on the GUI thread."""
 
     def open(self, order: m.OpenInstance) -> Window: ...
+    def show_curtain(self, order: m.ShowCurtain) -> None: ...
     def run(self) -> None: ...
     def call(self, function: Any, *arguments: Any) -> None: ...
     def quit(self) -> None: ...
@@ -48,6 +49,9 @@ class Plain:
 
     def open(self, order: m.OpenInstance) -> Window:
         raise RuntimeError(f"{order.place} has a page, but this host was started without windows")
+
+    def show_curtain(self, order: m.ShowCurtain) -> None:
+        """There is nothing to see here."""
 
     def call(self, function: Any, *arguments: Any) -> None:
         self._queue.put((function, arguments))
@@ -90,6 +94,7 @@ class Host:
         self._handlers = {
             m.OpenInstance: self._open,
             m.ReloadInstance: self._reload,
+            m.ShowCurtain: lambda order: self.gui.show_curtain(order),
             m.CloseInstance: self._close,
             m.HostPing: self._ping,
             m.HostEvaluate: self._evaluate,

@@ -41,6 +41,7 @@ class App(Observable):
     instance_id = traitlets.Unicode("", read_only=True, help="FDC3 instanceId of the present incarnation.")
     incarnation = traitlets.Int(0, read_only=True, help="How many times this place has been filled, from 1.")
     pid = traitlets.Int(None, allow_none=True, read_only=True, help="Its host process; None while it has none.")
+    recycles = traitlets.Int(0, read_only=True, help="How often it was given a fresh process.")
     restarts = traitlets.Int(0, read_only=True, help="How often it was started again, by policy or by hand.")
     reason = traitlets.Unicode(
         None,
@@ -153,6 +154,14 @@ class App(Observable):
         """Stop it if it runs, start it again, return when its page is ready. Raises `LaunchError`."""
         self._ask(m.Restart, m.AppStatus, timeout, timeout=timeout)
 
+    def recycle(self, timeout: float = 30.0) -> None:
+        """Give it a fresh process, begun while the old one runs, and return when it is ready in it.
+
+        Its window stays where it is and its FDC3 instanceId the same; to other apps it looks like a page that is loaded
+        anew. Raises `NotRunning`, `BadRequest` where it shares its process with others, `LabTimeout`, `AppGone`.
+        """
+        self._ask(m.Recycle, m.AppStatus, timeout + 1, timeout=timeout)
+
     def screenshot(self, path: str | Path | None = None, timeout: float = 5.0) -> Screenshot:
         """A picture of its window, shown by a notebook; saved as PNG if a path is given. Waits `timeout` seconds."""
         picture = self._ask(m.Capture, m.Picture, timeout, timeout=timeout)
@@ -232,6 +241,7 @@ class App(Observable):
                 ("incarnation", status.incarnation),
                 ("pid", status.pid),
                 ("restarts", status.restarts),
+                ("recycles", status.recycles),
                 ("reason", status.reason),
                 ("detail", status.detail),
                 ("shared_with", status.shared_with),

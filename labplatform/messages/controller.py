@@ -61,6 +61,14 @@ class Restart(Message, frozen=True, tag="restart"):
     timeout: Timeout = 30.0
 
 
+class Recycle(Message, frozen=True, tag="recycle"):
+    """Give an app a fresh process. Answered when it is ready in it."""
+
+    id: int
+    place: str
+    timeout: Timeout = 30.0
+
+
 class Crash(Message, frozen=True, tag="crash"):
     """Break an app on purpose, in one of the ways an app can break. Answered when the platform has noticed."""
 
@@ -159,6 +167,7 @@ Request = (
     | Stop
     | Kill
     | Restart
+    | Recycle
     | Crash
     | Evaluate
     | Capture

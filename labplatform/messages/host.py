@@ -31,10 +31,20 @@ class HostOrder(Message, frozen=True, tag="host-order"):
     theme: Theme = "auto"
 
 
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a window is on its screen, and how large what it shows is, in CSS pixels."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
 class OpenInstance(Message, frozen=True, tag="open-instance"):
     """Fill a place: open its window and page, start its Python side. `profile`: where its cookies and storage lie.
 
-    `service_instance`: who its Python side is for other apps; without a page, `instance` itself.
+    `service_instance`: who its Python side is for other apps; without a page, `instance` itself. `bounds`: where its
+    window was before; else the manifest says.
     """
 
     place: str
@@ -44,6 +54,16 @@ class OpenInstance(Message, frozen=True, tag="open-instance"):
     token: str
     manifest: Manifest
     profile: str
+    bounds: Bounds | None = None
+
+
+class ShowCurtain(Message, frozen=True, tag="show-curtain"):
+    """Show a picture, JPEG, in a window until the page of `place` has loaded, as if it were the old window."""
+
+    place: str
+    title: str
+    picture: bytes
+    bounds: Bounds
 
 
 class ReloadInstance(Message, frozen=True, tag="reload-instance"):
@@ -118,6 +138,7 @@ ToHost = (
     HostOrder
     | OpenInstance
     | ReloadInstance
+    | ShowCurtain
     | CloseInstance
     | HostPing
     | HostEvaluate
@@ -144,6 +165,14 @@ class InstanceClosed(Message, frozen=True, tag="instance-closed"):
     place: str
     incarnation: int
     by: Literal["request", "user", "page", "service"]
+
+
+class WindowMoved(Message, frozen=True, tag="window-moved"):
+    """Its window is here now: when it was shown, and whenever it was moved or resized since."""
+
+    place: str
+    incarnation: int
+    bounds: Bounds
 
 
 class RendererStarted(Message, frozen=True, tag="renderer-started"):
@@ -245,6 +274,7 @@ class FromService(Message, frozen=True, tag="from-service"):
 FromHost = (
     InstanceLoaded
     | InstanceClosed
+    | WindowMoved
     | RendererStarted
     | RendererGone
     | ServiceFailed

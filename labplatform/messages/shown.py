@@ -140,6 +140,7 @@ class AppStatus(msgspec.Struct, frozen=True, kw_only=True):
     pid: int | None
     shared_with: tuple[str, ...]
     restarts: int
+    recycles: int
     since: float
     ready_at: float | None
     reason: str | None

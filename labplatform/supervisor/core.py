@@ -30,6 +30,7 @@ from .lifecycle import State
 from .log import Log
 from .pages import PageSpeaker
 from .peer import CLOSE_GONE
+from .recycling import Recycling
 from .requests import ControllerSpeaker
 from .resolving import Resolving
 from .server import Door, same
@@ -70,6 +71,7 @@ class Supervisor:
         self.stopping = False
         self._ending: asyncio.Task[None] | None = None
         self.hosts = Hosts(self, self._session)
+        self.recycling = Recycling(self)
         self.watch = Watch(self, self.hosts)
 
     # --- start and stop
@@ -94,6 +96,7 @@ class Supervisor:
             self.resolving.close()
             for slot in self.slots.values():
                 self.feed(slot, lifecycle.StopAsked(at=time.time(), by=by, grace=grace))
+        self.recycling.stop()
         deadline = self._loop.time() + grace + 3
         for slot in list(self.slots.values()):
             await self.until(slot, lambda slot: not slot.live, deadline - self._loop.time())
@@ -169,7 +172,11 @@ class Supervisor:
             slot.page = None
         with suppress(KeyError):  # it may never have connected
             slot.user_channel = self.router.user_channel_of(slot.instance)
-        self.router.disconnect(slot.instance)
+        coming_back = slot.life.recycling and slot.life.start_again
+        if coming_back:
+            self.router.expect_back(slot.instance)
+        else:
+            self.router.disconnect(slot.instance)
         self.resolving.ended(slot.instance)
         slot.loaded = False
         slot.dialog = None
@@ -177,7 +184,7 @@ class Supervisor:
         if slot.host in self.hosts.dying:
             # Accounted for; what its former process still does is not this app's any more.
             slot.host = None
-        if slot.host is None:
+        if slot.host is None and not (coming_back and slot.service_instance == slot.instance):
             self.router.disconnect(slot.service_instance)
             self.resolving.ended(slot.service_instance)
         event = lifecycle.Ended(
@@ -211,6 +218,7 @@ class Supervisor:
 
     def from_host(self, host: HostProcess, message: Any) -> None:
         if isinstance(message, m.HostPong):
+            host.answered()
             self.watch.host_answered(host, message.seq)
             return
         if isinstance(message, m.HostResult):
@@ -239,6 +247,8 @@ class Supervisor:
                 self._loaded(slot, problem, url)
             case m.InstanceClosed(by=by):
                 self._closed(slot, by)
+            case m.WindowMoved(bounds=bounds):
+                slot.bounds = bounds
             case m.RendererStarted(pid=pid):
                 slot.renderer = pid
                 self.touch(slot)

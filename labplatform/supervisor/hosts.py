@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from .. import messages as m
+from ..errors import LabTimeout
 from ..manifest import ResourceLimits
 from . import endings
 from .lifecycle import State
@@ -27,11 +28,14 @@ from .spawn import HostProcess
 
 
 class Hosts:
-    """The host processes of one platform. `alive` by key; `dying` have ended or are about to, and take nobody in."""
+    """The host processes of one platform. `alive` by key; `waiting`, by key, are started and empty, to take over from
+    one that is alive; `dying` have ended or are about to, and take nobody in.
+    """
 
     def __init__(self, platform: Any, session: Path) -> None:
         self.alive: dict[str, HostProcess] = {}
         self.dying: set[HostProcess] = set()
+        self.waiting: dict[str, HostProcess] = {}
         self._platform = platform
         self._order: m.SupervisorOrder = platform.order
         self._profiles = Profiles(session, lambda place, text: platform.log.remark(text, place=place, level="warning"))
@@ -48,7 +52,7 @@ class Hosts:
 
     async def end_all(self, seconds: float) -> None:
         """Kill every host that is still there and wait, at most `seconds` for each, until it is gone."""
-        for host in [*self.alive.values(), *self.dying]:
+        for host in [*self.alive.values(), *self.waiting.values(), *self.dying]:
             host.kill()
             try:
                 await asyncio.wait_for(host.exited.wait(), seconds)
@@ -82,7 +86,7 @@ class Hosts:
             return
         if host is None:
             try:
-                host = self.alive[key] = self._spawn(key, isolation, slot)
+                host = self.alive[key] = self.waiting.pop(key, None) or self._spawn(key, isolation, slot)
             except OSError as error:
                 self._platform.ended(
                     slot, endings.Ending("launch-failed", f"its process could not be started: {error}")
@@ -106,6 +110,7 @@ class Hosts:
                 token=slot.token,
                 manifest=manifest,
                 profile=str(profile),
+                bounds=slot.bounds if slot.life.recycling else None,
             )
         slot.host = host
         slot.pid = host.pid
@@ -116,6 +121,30 @@ class Hosts:
             if not slot.has_page:
                 self._platform.join_channel(slot)
         host.send(order)
+
+    async def prepare(self, slot: Slot, seconds: float) -> HostProcess:
+        """Start the process that is to take over from the one this app runs in, and wait until it could show a window.
+
+        It waits, empty, until the app's next incarnation is placed; `dismiss` ends it before that. Raises `OSError`,
+        `LabTimeout`.
+        """
+        key, isolation = self.placement(slot)
+        host = self.waiting[key] = self._spawn(key, isolation, slot)
+        up = False
+        try:
+            up = await host.answers(seconds)
+        finally:
+            if not up:
+                self.dismiss(slot)
+        if not up:
+            raise LabTimeout(f"waited {seconds:g} s for a fresh process for {slot.name}", app=slot.name)
+        return host
+
+    def dismiss(self, slot: Slot) -> None:
+        """Nobody will need the process that was prepared for this app."""
+        key, _ = self.placement(slot)
+        if host := self.waiting.get(key):
+            self.kill(host)
 
     async def _place_after(self, leaving: HostProcess, slot: Slot, incarnation: int) -> None:
         await leaving.exited.wait()
@@ -214,9 +243,10 @@ class Hosts:
 
     def retire(self, host: HostProcess) -> None:
         """No new app goes into a host that is on its way out."""
-        if self.alive.get(host.key) is host:
-            del self.alive[host.key]
-            self.dying.add(host)
+        for hosts in (self.alive, self.waiting):
+            if hosts.get(host.key) is host:
+                del hosts[host.key]
+                self.dying.add(host)
 
     @staticmethod
     def _kill_pid(pid: int) -> None:

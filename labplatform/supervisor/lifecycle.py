@@ -50,7 +50,8 @@ class Life(msgspec.Struct, frozen=True, kw_only=True):
     """All that decides what happens next to one app.
 
     `settled`: it has been ready once, so a failing start is a crash and not a failed launch. `failures`: when it ended
-    badly, within the policy's window. `streak`: bad ends since it was last stable; sets the back-off.
+    badly, within the policy's window. `streak`: bad ends since it was last stable; sets the back-off. `recycling`: from
+    the end of a bloated process to the readiness of the fresh one; the app keeps its FDC3 identity over it.
     """
 
     policy: RestartPolicy = RestartPolicy()
@@ -59,6 +60,8 @@ class Life(msgspec.Struct, frozen=True, kw_only=True):
     restarts: int = 0
     settled: bool = False
     start_again: bool = False
+    recycling: bool = False
+    recycles: int = 0
     launch_timeout: float = 30.0
     failures: tuple[float, ...] = ()
     streak: int = 0
@@ -151,6 +154,14 @@ class RestartAsked(_Event, frozen=True, tag="restart-asked"):
     timeout: float
 
 
+class Recycled(_Event, frozen=True, tag="recycled"):
+    """A fresh process waits to take this one's place. `why`: too much memory, too old, or who asked."""
+
+    incarnation: int
+    why: str
+    grace: float
+
+
 class TimerFired(_Event, frozen=True, tag="timer-fired"):
     """A timer that an `Arm` action asked for."""
 
@@ -170,6 +181,7 @@ Event = (
     | StopAsked
     | KillAsked
     | RestartAsked
+    | Recycled
     | TimerFired
 )
 
@@ -237,8 +249,9 @@ def _to(life: Life, state: State, **changes) -> Life:
     return msgspec.structs.replace(life, state=state, **changes)
 
 
-def _start(life: Life, **changes) -> Step:
-    after = _to(life, S.STARTING, incarnation=life.incarnation + 1, start_again=False, **changes)
+def _start(life: Life, recycling: bool = False, **changes) -> Step:
+    incarnation = life.incarnation + 1
+    after = _to(life, S.STARTING, incarnation=incarnation, start_again=False, recycling=recycling, **changes)
     return after, (Disarm(ALL_TIMERS), Arm("launch", after.launch_timeout), Place())
 
 
@@ -246,14 +259,15 @@ def _launched(life: Life, event: Launched) -> Step:
     if life.state not in (S.STOPPED, S.FAILED):
         return life, ()
     # Nothing of what filled this place before counts, or the launch of something else there would be judged by it.
-    fresh = {"failures": (), "streak": 0, "settled": False, "restarts": 0}
+    fresh = {"failures": (), "streak": 0, "settled": False, "restarts": 0, "recycles": 0}
     return _start(life, policy=event.policy, launch_timeout=event.timeout, **fresh)
 
 
 def _ready(life: Life, event: Ready) -> Step:
     if life.state is not S.STARTING:
         return life, ()
-    return _to(life, S.RUNNING, settled=True), (Disarm(("launch",)), Arm("stable", life.policy.stable_after))
+    after = _to(life, S.RUNNING, settled=True, recycling=False)
+    return after, (Disarm(("launch",)), Arm("stable", life.policy.stable_after))
 
 
 def _silent(life: Life, event: Silent) -> Step:
@@ -275,10 +289,14 @@ def _ended(life: Life, event: Ended) -> Step:
         return life, ()
     told = {"reason": event.reason, "detail": event.detail}
     if life.state is S.STOPPING:
+        if life.recycling and life.start_again:
+            # Whatever its end was like, it was wanted, and why is known already.
+            return _start(life, recycling=True, recycles=life.recycles + 1)
         life = msgspec.structs.replace(life, **told)
         if life.start_again:
             return _start(life, restarts=life.restarts + 1)
-        return _to(life, S.STOPPED), (Disarm(ALL_TIMERS),)
+        return _to(life, S.STOPPED, recycling=False), (Disarm(ALL_TIMERS),)
+    life = msgspec.structs.replace(life, recycling=False)
     if life.state is S.STARTING and not life.settled:
         return _to(life, S.FAILED, **told), (Disarm(ALL_TIMERS),)
     if event.reason == "clean-exit":
@@ -312,7 +330,7 @@ def _stop_asked(life: Life, event: StopAsked) -> Step:
     if life.state is S.STOPPING:
         return msgspec.structs.replace(life, start_again=False), ()
     if life.state in LIVE:
-        return _to(life, S.STOPPING), (Disarm(ALL_TIMERS), Close(), Arm("stop", event.grace))
+        return _to(life, S.STOPPING, recycling=False), (Disarm(ALL_TIMERS), Close(), Arm("stop", event.grace))
     if life.state in (S.BACKING_OFF, S.FAILED):
         return _to(life, S.STOPPED), (Disarm(ALL_TIMERS),)
     return life, ()
@@ -321,7 +339,7 @@ def _stop_asked(life: Life, event: StopAsked) -> Step:
 def _kill_asked(life: Life, event: KillAsked) -> Step:
     if life.state in LIVE:
         end = End("killed", f"killed by {event.by}")
-        return _to(life, S.STOPPING, start_again=False), (Disarm(ALL_TIMERS), end)
+        return _to(life, S.STOPPING, start_again=False, recycling=False), (Disarm(ALL_TIMERS), end)
     if life.state in (S.BACKING_OFF, S.FAILED):
         return _to(life, S.STOPPED), (Disarm(ALL_TIMERS),)
     return life, ()
@@ -332,11 +350,18 @@ def _restart_asked(life: Life, event: RestartAsked) -> Step:
     if life.state is S.STOPPING:
         return msgspec.structs.replace(life, start_again=True, **fresh), ()
     if life.state in LIVE:
-        after = _to(life, S.STOPPING, start_again=True, **fresh)
+        after = _to(life, S.STOPPING, start_again=True, recycling=False, **fresh)
         return after, (Disarm(ALL_TIMERS), Close(), Arm("stop", event.grace))
     if life.state in (S.STOPPED, S.FAILED, S.BACKING_OFF):
         return _start(life, restarts=life.restarts + 1, **fresh)
     return life, ()
+
+
+def _recycled(life: Life, event: Recycled) -> Step:
+    if life.state not in (S.RUNNING, S.UNRESPONSIVE):
+        return life, ()
+    after = _to(life, S.STOPPING, start_again=True, recycling=True, reason="clean-exit", detail=event.why)
+    return after, (Disarm(ALL_TIMERS), Close(), Arm("stop", event.grace))
 
 
 def _timer_fired(life: Life, event: TimerFired) -> Step:
@@ -363,6 +388,7 @@ _HANDLERS = {
     StopAsked: _stop_asked,
     KillAsked: _kill_asked,
     RestartAsked: _restart_asked,
+    Recycled: _recycled,
     TimerFired: _timer_fired,
 }
 

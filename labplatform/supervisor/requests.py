@@ -56,6 +56,7 @@ class ControllerSpeaker:
             m.Stop: self._stop,
             m.Kill: self._kill,
             m.Restart: self._restart,
+            m.Recycle: self._recycle,
             m.Crash: self._crash,
             m.Evaluate: self._evaluate,
             m.Capture: self._capture,
@@ -192,6 +193,16 @@ class ControllerSpeaker:
             raise LaunchError(f"{slot.name} did not restart: {slot.life.detail}", app=slot.name)
         return slot.status()
 
+    async def _recycle(self, peer: Peer, request: m.Recycle) -> m.AppStatus:
+        slot = self._slot(request.place)
+        try:
+            await asyncio.wait_for(self._supervisor.recycling.recycle(slot, CONTROLLER), request.timeout)
+        except TimeoutError:
+            raise LabTimeout(
+                f"waited {request.timeout:g} s for {slot.name} to be recycled; it is {slot.state}", app=slot.name
+            ) from None
+        return slot.status()
+
     async def _settle(self, slot: Slot, met: Any, seconds: float, wish: str) -> None:
         if not await self._supervisor.until(slot, met, seconds):
             raise LabTimeout(f"waited {seconds:g} s for {slot.name} {wish}; it is {slot.state}", app=slot.name)
@@ -243,9 +254,10 @@ class ControllerSpeaker:
 
     async def _capture(self, peer: Peer, request: m.Capture) -> msgspec.Raw:
         slot = self._running(request.place, "screenshot()")
-        return await self._picture(slot, request.format, request.max_width, request.timeout)
+        return await self.picture(slot, request.format, request.max_width, request.timeout)
 
-    async def _picture(self, slot: Slot, kind: str, max_width: int, seconds: float) -> msgspec.Raw:
+    async def picture(self, slot: Slot, kind: str, max_width: int, seconds: float) -> msgspec.Raw:
+        """A picture of its window, as the JSON of a `Picture`. Raises `LabError` after `seconds`."""
         result = await self._ask_host(
             slot,
             lambda number: m.HostCapture(request=number, place=slot.name, format=kind, max_width=max_width),
@@ -313,7 +325,7 @@ class ControllerSpeaker:
                     # Whoever is behind gets a later picture, not an older one more.
                     await asyncio.sleep(1 / request.rate)
                     continue
-                raw = await self._picture(slot, "jpeg", request.max_width, CAPTURE_TIMEOUT)
+                raw = await self.picture(slot, "jpeg", request.max_width, CAPTURE_TIMEOUT)
                 new: Any = hashlib.blake2b(bytes(raw), digest_size=16).digest()
                 if new != seen:
                     picture = m.decode(raw, m.Picture)

@@ -56,8 +56,13 @@ class Slot:
         self.new_incarnation()
 
     def new_incarnation(self) -> None:
-        """Forget the former process and page: a new identity, a new token, nothing heard yet."""
-        self.instance = str(uuid.uuid4())
+        """Forget the former process and page: a new identity, a new token, nothing heard yet.
+
+        A recycled app keeps its identity, as one does whose page is loaded anew.
+        """
+        if not self.life.recycling:
+            self.instance = str(uuid.uuid4())
+            self.bounds: m.Bounds | None = None
         self.token = secrets.token_urlsafe(24)
         self.page: Peer | None = None
         self.session: Session | None = None
@@ -119,6 +124,7 @@ class Slot:
             pid=self.pid if self.live else None,
             shared_with=self.shared_with,
             restarts=self.life.restarts,
+            recycles=self.life.recycles,
             since=self.since,
             ready_at=self.ready_at,
             reason=self.life.reason,

@@ -63,6 +63,7 @@ class HostProcess:
         self._stderr_transport: asyncio.ReadTransport | None = None
         self._early: list[bytes] | None = []
         self.exited = asyncio.Event()
+        self._answered = asyncio.Event()
 
         ours, theirs = socket.socketpair()
         environ = {key: value for key, value in os.environ.items() if not key.startswith(("JPY_", "JUPYTER"))}
@@ -99,6 +100,22 @@ class HostProcess:
             self._transport.write(data)
             if self._transport.get_write_buffer_size() > SEND_BUFFER:
                 self.kill()
+
+    async def answers(self, seconds: float) -> bool:
+        """Whether its GUI thread has done, within `seconds`, all that it was asked for so far. False if it ends."""
+        self._answered.clear()
+        self.send(m.HostPing(seq=0))
+        waits = {asyncio.ensure_future(self._answered.wait()), asyncio.ensure_future(self.exited.wait())}
+        try:
+            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in waits:
+                one.cancel()
+        return self._answered.is_set() and not self.exited.is_set()
+
+    def answered(self) -> None:
+        """Its GUI thread answered a ping."""
+        self._answered.set()
 
     def kill(self) -> None:
         """SIGKILL the host and everything below it; it is under way when this returns."""

@@ -135,6 +135,7 @@ class Watch:
                 slot.processes = rows
                 slot.metrics = app_metrics(sample.at, now, rows, slot.page_figures, page_pulse, slot.gui_pulse)
                 slot.history.add(slot.metrics, slot.life.incarnation, rows)
+                self._platform.recycling.sampled(slot)
                 self._platform.touch(slot)
         if own := sample.trees.get(os.getpid()):
             self.metrics = m.PlatformMetrics(

@@ -34,6 +34,7 @@ def _one_of_each(at: float, incarnation: int) -> list[lc.Event]:
         lc.StopAsked(at=at, by="a test", grace=5),
         lc.KillAsked(at=at, by="a test"),
         lc.RestartAsked(at=at, by="a test", grace=5, timeout=30),
+        lc.Recycled(at=at, incarnation=incarnation, why="too large", grace=5),
         *(lc.TimerFired(at=at, timer=timer, incarnation=incarnation) for timer in (*lc.ALL_TIMERS, "unknown")),
     ]
 
@@ -283,3 +284,36 @@ def test_a_restart_during_a_stop_wins():
     story.feed(lc.RestartAsked(at=1, by="a test", grace=5, timeout=30))
     story.feed(lc.Ended(at=2, incarnation=1, reason="clean-exit", detail=""))
     assert (story.life.state, story.life.incarnation, story.life.restarts) == (State.STARTING, 2, 1)
+
+
+def _recycled():
+    life, _ = lc.step(Life(), lc.Launched(at=0, policy=POLICY, timeout=30))
+    life, _ = lc.step(life, lc.Ready(at=1, incarnation=1))
+    return lc.step(life, lc.Recycled(at=5, incarnation=1, why="too large", grace=2))
+
+
+@pytest.mark.parametrize("reason", ["clean-exit", "killed", "crashed"])
+def test_a_recycled_app_comes_back_at_once_however_its_old_process_ends(reason):
+    life, actions = _recycled()
+    assert (life.state, life.recycling) == (State.STOPPING, True)
+    assert [type(action) for action in actions] == [lc.Disarm, lc.Close, lc.Arm]
+    life, actions = lc.step(life, lc.Ended(at=6, incarnation=1, reason=reason, detail="d"))
+    assert (life.state, life.incarnation, life.recycling) == (State.STARTING, 2, True)
+    assert lc.Place() in actions
+    life, _ = lc.step(life, lc.Ready(at=7, incarnation=2))
+    assert (life.state, life.recycling, life.recycles, life.restarts) == (State.RUNNING, False, 1, 0)
+    assert (life.detail, life.failures) == ("too large", ())
+
+
+def test_a_stop_goes_before_a_recycle():
+    life, _ = _recycled()
+    life, _ = lc.step(life, lc.StopAsked(at=5.5, by="a test", grace=5))
+    life, _ = lc.step(life, lc.Ended(at=6, incarnation=1, reason="clean-exit", detail=""))
+    assert (life.state, life.recycling, life.recycles) == (State.STOPPED, False, 0)
+
+
+def test_a_recycled_app_that_does_not_come_up_is_judged_like_any_other():
+    life, _ = _recycled()
+    life, _ = lc.step(life, lc.Ended(at=6, incarnation=1, reason="clean-exit", detail=""))
+    life, _ = lc.step(life, lc.Ended(at=7, incarnation=2, reason="crashed", detail="d"))
+    assert (life.state, life.recycling, len(life.failures)) == (State.CRASHED, False, 1)

@@ -19,6 +19,7 @@ from PySide6.QtWebEngineCore import QWebEngineProfile
 from webview.platforms import qt as backend
 
 from ... import messages as m
+from .curtain import Curtain
 from .origin import FolderHandler, register_scheme
 from .window import QtWindow
 
@@ -41,6 +42,7 @@ class QtGui:
         self.order = order
         self.windows: dict[str, QtWindow] = {}
         self._profiles: dict[str, Any] = {}
+        self._curtains: dict[str, Curtain] = {}
         self._opening: QtWindow | None = None
         self._before = QtCore.QEventLoop()
         self._waiting: list[QtWindow] = []
@@ -78,6 +80,15 @@ class QtGui:
             self._waiting.append(window)
             self._before.quit()
         return window
+
+    def show_curtain(self, order: m.ShowCurtain) -> None:
+        """Show a picture until this place's page has loaded."""
+        self._curtains[order.place] = Curtain(order)
+
+    def loaded(self, place: str) -> None:
+        """A place's page has loaded, or never will."""
+        if curtain := self._curtains.pop(place, None):
+            curtain.lift()
 
     def create(self, window: QtWindow) -> None:
         """Build the window, here and now, with pywebview's loop running."""

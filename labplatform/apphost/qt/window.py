@@ -14,6 +14,7 @@ from webview.platforms import qt as backend
 
 from ... import messages as m
 from ...manifest import Manifest
+from .bounds import BoundsWatch
 from .evaluation import Evaluation
 from .page import Page, inject_agent, make_popup
 
@@ -64,12 +65,13 @@ class QtWindow:
     def build(self) -> None:
         """Describe the window to pywebview; built when its loop starts, or by `create`."""
         app = self.manifest.startup_app
+        bounds = self.order.bounds
         placement = PLACEMENT[self.gui.order.isolation]
         left, top = self._where()
         self.window = webview.create_window(
             f"{app.name} · PID {os.getpid()} · {placement}",
-            width=app.default_width,
-            height=app.default_height,
+            width=bounds.width if bounds else app.default_width,
+            height=bounds.height if bounds else app.default_height,
             x=left,
             y=top,
             resizable=app.resizable,
@@ -84,8 +86,10 @@ class QtWindow:
         self.window.events.closed += lambda: self.gui.call(self._closed)
 
     def _where(self) -> tuple[int | None, int | None]:
-        """The manifest's place for the window, unless this screen is too small for it: then the middle."""
+        """Where it was, or the manifest's place for it, unless this screen is too small for that: then the middle."""
         app = self.manifest.startup_app
+        if self.order.bounds:
+            return self.order.bounds.left, self.order.bounds.top
         screen = self.gui.application.primaryScreen().availableGeometry()
         if app.default_left is None or app.default_top is None:
             return None, None
@@ -124,6 +128,7 @@ class QtWindow:
 
     def _dress(self, *_: Any) -> None:
         """The app's colour as a thin edge on top; a hidden window still draws, for pictures of it."""
+        self._bounds = BoundsWatch(self.view, self._moved)
         if self.manifest.look.color:
             palette = self.view.palette()
             palette.setColor(self.view.backgroundRole(), QtGui.QColor(self.manifest.look.color))
@@ -135,6 +140,9 @@ class QtWindow:
         if not self.manifest.startup_app.auto_show:
             self.view.setAttribute(QtCore.Qt.WidgetAttribute.WA_DontShowOnScreen)
             QtCore.QTimer.singleShot(0, self.view.show)
+
+    def _moved(self, bounds: m.Bounds) -> None:
+        self.host.send(m.WindowMoved(place=self.place, incarnation=self.incarnation, bounds=bounds))
 
     def _inject(self) -> None:
         order, host = self.order, self.gui.order
@@ -255,6 +263,7 @@ class QtWindow:
         else:
             problem = ""
         self.host.send(m.InstanceLoaded(place=self.place, incarnation=self.incarnation, problem=problem, url=url))
+        self.gui.loaded(self.place)
 
     def open_popup(self, request: Any) -> None:
         """`window.open` and target=_blank: a window of the same app and profile, without the agent."""

@@ -14,8 +14,9 @@ import msgspec
 from ... import dacp
 from . import payloads as p
 from .errors import E, Refused
-from .instances import Instance, Request
+from .instances import Instance, Request, event
 from .post import Post
+from .returning import Returning
 
 MOST_CHANNELS = 1000
 """App channels one platform keeps; one more is refused."""
@@ -172,6 +173,7 @@ class Channels:
         }
         self.app: dict[str, Channel] = {}
         self.private: dict[str, PrivateChannel] = {}
+        self._returning: dict[Instance, Returning] = {}
         self.handlers = {
             "getUserChannelsRequest": (p.Empty, self._get_user_channels),
             "getCurrentChannelRequest": (p.Empty, self._get_current_channel),
@@ -216,12 +218,37 @@ class Channels:
 
     def forget(self, instance: Instance) -> None:
         """An instance is gone."""
+        self._returning.pop(instance, None)
         for channel in tuple(instance.private):
             self._part(channel, instance)
         for listener in instance.contexts.values():
             for place in listener.places():
                 place.unlisten(instance, listener.context_type)
         instance.contexts.clear()
+
+    def expect_back(self, instance: Instance) -> Returning | None:
+        """An instance is away for a moment: it takes part in nothing, but what it would hear is kept."""
+        ears = {
+            (place.id, listener.context_type)
+            for listener in instance.contexts.values()
+            for place in listener.places()
+            if place.type != "private"
+        }
+        # It may go once more before it was all back.
+        former = self._returning.get(instance)
+        self.forget(instance)
+        if former:
+            former.also(ears)
+        elif ears:
+            former = Returning(ears, lambda data: instance.send(data))
+        if former:
+            self._returning[instance] = former
+        return former
+
+    def stop_expecting(self, instance: Instance, returning: Returning) -> None:
+        """It has had its time to listen again."""
+        if self._returning.get(instance) is returning:
+            del self._returning[instance]
 
     def admit(self, channel_id: str, by: Instance, guest: Instance) -> dict[str, Any] | None:
         """Someone is handed a private channel by one who takes part in it. How it is shown; `None` if it can't be."""
@@ -291,6 +318,9 @@ class Channels:
         channel.remember(kind, context)
         payload = {"channelId": channel.id, "context": context, "originatingApp": sender.source}
         self._post.event(sender, channel.receivers(kind), "broadcastEvent", payload, channel=channel.id)
+        for instance, returning in self._returning.items():
+            if instance is not sender and returning.misses(channel.id, kind):
+                returning.keep(channel.id, kind, event("broadcastEvent", payload))
         request.answer({})
 
     def _get_current_context(self, request: Request, wish: p.GetCurrentContext) -> None:
@@ -309,6 +339,11 @@ class Channels:
         for place in listener.places():
             place.listen(instance, wish.context_type)
         request.answer({"listenerUUID": listener.id})
+        if returning := self._returning.get(instance):
+            for place in listener.places():
+                returning.listens(place.id, wish.context_type)
+            if returning.all_back:
+                del self._returning[instance]
         if isinstance(channel, PrivateChannel):
             self._tell_others(channel, instance, "addContextListener", listener)
         elif follows:

@@ -58,6 +58,7 @@ class Router:
     def __init__(self, desk: Desk, deadlines: Deadlines | None = None) -> None:
         deadlines = deadlines or Deadlines()
         self._desk = desk
+        self._deadlines = deadlines
         self._instances: dict[str, Instance] = {}
         self._closed: dict[str, str] = {}
         self._post = Post()
@@ -90,10 +91,33 @@ class Router:
         instance = self._instances.get(instance_id)
         if instance:
             self._channels.forget(instance)
-            self._intents.forget(instance)
-            instance.intents.clear()
-            instance.events.clear()
-            instance.opened_at = None
+            self._forget_but_channels(instance)
+
+    def _forget_but_channels(self, instance: Instance) -> None:
+        self._intents.forget(instance)
+        instance.intents.clear()
+        instance.events.clear()
+        instance.opened_at = None
+
+    def expect_back(self, instance_id: str) -> None:
+        """Its process is being replaced: to others it is a page that is loaded anew, and what they broadcast meanwhile
+        is kept until it listens again, as long as a launch and its listeners may take.
+        """
+        instance = self._instances.get(instance_id)
+        if instance is None:
+            return
+        returning = self._channels.expect_back(instance)
+        self._forget_but_channels(instance)
+        instance.send = lambda data: None
+
+        def give_up() -> None:
+            self._channels.stop_expecting(instance, returning)
+            if lost := returning.lost:
+                text = f"{lost} messages that came while its process was replaced found no listener again"
+                self._desk.remark(instance.id, text)
+
+        if returning:
+            self._desk.later(self._deadlines.launch + self._deadlines.listener, give_up)
 
     def disconnect(self, instance_id: str) -> None:
         """An instance has ended, or never came up: nothing of it is left but that it is known as closed."""
