@@ -8,8 +8,8 @@ from support.apps import AT_ONCE, make_app
 
 SERVICE = """
 def main(lab):
-    joined = lab._client.ask("getCurrentChannelRequest", {})["channel"]
-    lab.channel("told").broadcast({"type": "joined", "id": joined and joined["id"]})
+    joined = lab.desktop_agent.get_current_channel()
+    lab.channel("told").broadcast({"type": "joined", "id": joined and joined.id})
     lab.stopping.wait()
 """
 
