@@ -3,10 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 from .errors import LabError
-from .manifest import Manifest, RecyclePolicy, ResourceLimits, RestartPolicy, load_manifest, load_manifests
+from .manifest import Manifest, RecyclePolicy, ResourceLimits, RestartPolicy, load_manifest
 from .messages import Heartbeat, IntentOption, IntentQuestion
 
 if TYPE_CHECKING:
+    from .directory import load_manifests
     from .kernel.app import App
     from .kernel.platform import Platform
 
@@ -38,4 +39,8 @@ def __getattr__(name: str) -> Any:
         from .kernel.app import App
 
         return App
+    if name == "load_manifests":
+        from .directory import load_manifests
+
+        return load_manifests
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

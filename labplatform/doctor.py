@@ -94,6 +94,7 @@ _NEEDED = (
     "pywebview",
     "QtPy",
     "msgspec",
+    "httpx",
     "websockets",
     "psutil",
     "platformdirs",

@@ -8,6 +8,7 @@ keys beside it are this platform's. An unknown key is a warning, kept in `Manife
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
@@ -15,7 +16,6 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from .errors import ManifestError
 from .reading import Unexpected, check_json, convert, decode, read_file, reason, unknown_keys, unreadable, wrong
 
 _UNITS = {"": 1, "B": 1}
@@ -91,7 +91,9 @@ def _inside(path: str) -> bool:
 _PAGE_WORDS = 'an http(s) address, or a file beside the manifest, such as "index.html"'
 
 
-def _check_page(url: str) -> None:
+def check_page(url: str) -> None:
+    """See that this is what a window can open. Raises `Unexpected` for the field `url`."""
+
     def refuse(expected: str) -> NoReturn:
         raise Unexpected(expected, url, "url")
 
@@ -173,7 +175,7 @@ class StartupApp(_Part, frozen=True):
 
     def __post_init__(self) -> None:
         if self.url is not None:
-            _check_page(self.url)
+            check_page(self.url)
 
 
 class Look(_Part, frozen=True):
@@ -187,6 +189,43 @@ class Look(_Part, frozen=True):
             raise Unexpected('an SVG file inside the manifest\'s folder, such as "glyph.svg"', self.glyph, "glyph")
 
 
+class Image(_Part, frozen=True):
+    """An icon or a picture of an app: its address, `size` as "256x256", media type, caption."""
+
+    src: str
+    size: str | None = None
+    type: str | None = None
+    label: str | None = None
+
+
+class About(_Part, frozen=True):
+    """What an app directory says of an app beside what its window needs; other apps are told most of it.
+
+    `app_id`: the app's id for FDC3, which may be any text. `directory`: the host of the app directory that it comes
+    from; empty for a file's.
+    """
+
+    app_id: str
+    directory: str = ""
+    name: str | None = None
+    version: str | None = None
+    tooltip: str | None = None
+    lang: str | None = None
+    publisher: str | None = None
+    categories: tuple[str, ...] = ()
+    icons: tuple[Image, ...] = ()
+    screenshots: tuple[Image, ...] = ()
+
+
+class OpenFin(_Part, frozen=True):
+    """Who a page is for OpenFin's API: its page finds itself as `fin.me`."""
+
+    uuid: str
+    name: str
+    entity: Literal["window", "view"] = "window"
+    custom_data: Any = None
+
+
 class Manifest(_Part, frozen=True):
     """One app: OpenFin's `startup_app`, and what this platform adds.
 
@@ -197,6 +236,8 @@ class Manifest(_Part, frozen=True):
     `interop` is as in an app directory: `intents.listensFor` names the intents it handles. OpenFin's key
     `currentContextGroup` beside that names the user channel that its page is on from the start, by its id
     ("fdc3.channel.1") or its colour ("red").
+
+    `about` is there for an app of an app directory, `openfin` for one of a manifest that is written for OpenFin.
     """
 
     startup_app: StartupApp = msgspec.field(name="startup_app")
@@ -207,6 +248,8 @@ class Manifest(_Part, frozen=True):
     restart: RestartPolicy = RestartPolicy()
     recycle: RecyclePolicy = RecyclePolicy()
     interop: dict[str, Any] = {}
+    about: About | None = None
+    openfin: OpenFin | None = None
     folder: str | None = None
     warnings: tuple[str, ...] = ()
 
@@ -220,9 +263,19 @@ class Manifest(_Part, frozen=True):
             raise Unexpected(expected, self.user_channel, "interop.currentContextGroup")
 
     @property
-    def app_id(self) -> str:
-        """The app's identity, `startup_app.uuid`."""
+    def uuid(self) -> str:
+        """The app's name on the platform, in `app://` addresses and in folders: `startup_app.uuid`."""
         return self.startup_app.uuid
+
+    @property
+    def app_id(self) -> str:
+        """The app's identity for other apps: its uuid, or what an app directory calls it."""
+        return self.about.app_id if self.about else self.uuid
+
+    @property
+    def directory(self) -> str:
+        """The host of the app directory that it comes from; empty for an app of this machine."""
+        return self.about.directory if self.about else ""
 
     @property
     def title(self) -> str:
@@ -236,11 +289,11 @@ class Manifest(_Part, frozen=True):
 
     @property
     def page_url(self) -> str | None:
-        """The address that the window opens: a page beside the manifest becomes `app://<app-id>/…`."""
+        """The address that the window opens: a page beside the manifest becomes `app://<uuid>/…`."""
         url = self.startup_app.url
         if url is None or urlsplit(url).scheme in ("http", "https"):
             return url
-        return f"app://{self.app_id}/{url.lstrip('/')}"
+        return f"app://{self.uuid}/{url.lstrip('/')}"
 
     @property
     def origin(self) -> str | None:
@@ -262,30 +315,37 @@ def _size_hook(kind: type, value: Any) -> Any:
 
 # --- reading ----------------------------------------------------------------------------------------------------------
 
-_NOT_IN_FILES = ("folder", "warnings")
+_NOT_IN_FILES = ("about", "openfin", "folder", "warnings")
 
 
-def parse_manifest(data: Any, *, file: str = "<manifest>", folder: str | None = None) -> Manifest:
+def parse_manifest(
+    data: Any,
+    *,
+    file: str = "<manifest>",
+    folder: str | None = None,
+    written: Callable[[str], str] = lambda where: where,
+) -> Manifest:
     """A `Manifest` from decoded JSON. Raises `ManifestError`; unknown keys are collected in `warnings`.
 
-    `resourceLimits` may stand beside `startup_app` instead of in it.
+    `resourceLimits` may stand beside `startup_app` instead of in it. `written`: where a path inside `data` stands in
+    the file, should that differ.
     """
     check_json(data, file)
     if not isinstance(data, dict):
-        raise wrong(file, "$", "an object", data)
+        raise wrong(file, written("$"), "an object", data)
     app, limits = data.get("startup_app"), data.get("resourceLimits")
     beside = isinstance(app, dict) and "resourceLimits" in data
 
     def as_written(where: str) -> str:
-        return where.replace("$.startup_app.resourceLimits", "$.resourceLimits") if beside else where
+        return written(where.replace("$.startup_app.resourceLimits", "$.resourceLimits") if beside else where)
 
     if beside:
         if "resourceLimits" in app:
-            raise wrong(file, "$.resourceLimits", "it once, here or in startup_app", limits)
+            raise wrong(file, written("$.resourceLimits"), "it once, here or in startup_app", limits)
         data = {key: value for key, value in data.items() if key != "resourceLimits"}
         data["startup_app"] = app | {"resourceLimits": limits}
     unknown = islice(unknown_keys(data, Manifest, hidden=_NOT_IN_FILES), MAX_REMARKS)
-    remarks = [f"{file}: {as_written(remark)}" for remark in unknown]
+    remarks = [f"{file}: unknown key {as_written(where)}{hint}" for where, hint in unknown]
     data = {key: value for key, value in data.items() if key not in _NOT_IN_FILES}
     whole = data | {"warnings": remarks, "folder": folder}
     return convert(whole, Manifest, file, dec_hook=_size_hook, written=as_written)
@@ -304,7 +364,12 @@ def load_manifest(path: str | Path) -> Manifest:
     except (OSError, ValueError, RuntimeError) as error:
         # A name that is not Unicode or holds a NUL, a folder that may not be entered, links in a circle.
         raise unreadable(ascii(str(file)), f"cannot be read: {reason(error)}", "a readable JSON file") from None
-    manifest = parse_manifest(decode(read_file(file), file), file=str(file), folder=str(folder))
+    return manifest_beside(decode(read_file(file), file), file, folder)
+
+
+def manifest_beside(data: Any, file: Path, folder: Path) -> Manifest:
+    """A `Manifest` from the decoded JSON of a file, and a look at the glyph beside it. Raises `ManifestError`."""
+    manifest = parse_manifest(data, file=str(file), folder=str(folder))
     if manifest.look.glyph:
         glyph = folder / manifest.look.glyph
         try:
@@ -318,66 +383,3 @@ def load_manifest(path: str | Path) -> Manifest:
             remark = f"{file}: at $.look.glyph: there is no file {manifest.look.glyph} beside the manifest"
             manifest = msgspec.structs.replace(manifest, warnings=(*manifest.warnings, remark))
     return manifest
-
-
-def _manifest_files(place: Path) -> list[Path]:
-    if not place.is_dir():
-        found = [place]
-    elif (place / "app.json").exists():
-        found = [place / "app.json"]
-    else:
-        # `iterdir` and not `glob`, which passes over a folder that it may not read.
-        found = sorted(folder / "app.json" for folder in place.iterdir() if (folder / "app.json").exists())
-    return [file.resolve() for file in found]
-
-
-def load_manifests(*places: str | Path) -> dict[str, Manifest]:
-    """Manifests by app id, from files, app folders, or folders of app folders. Raises `ManifestError`.
-
-    Two different files with one uuid are an error; the same file named twice is not.
-    """
-    files: dict[Path, None] = {}
-    for place in map(Path, places):
-        try:
-            found = _manifest_files(place)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise unreadable(
-                ascii(str(place)), f"cannot be read: {reason(error)}", "a readable folder or file"
-            ) from None
-        if not found:
-            problem = "no app in this folder; expected <app-id>/app.json below it"
-            raise unreadable(place, problem, "<app-id>/app.json")
-        files.update(dict.fromkeys(found))
-    manifests: dict[str, Manifest] = {}
-    origin: dict[str, Path] = {}
-    for file in files:
-        manifest = load_manifest(file)
-        if manifest.app_id in manifests:
-            raise ManifestError(
-                f"{file}: at $.startup_app.uuid: {manifest.app_id!r} is already the uuid of {origin[manifest.app_id]}; "
-                "give one of the two another uuid",
-                file=str(file),
-                where="$.startup_app.uuid",
-                expected="a uuid of its own",
-                got=manifest.app_id,
-            )
-        manifests[manifest.app_id] = manifest
-        origin[manifest.app_id] = file
-    return manifests
-
-
-def manifest_for_url(url: str) -> Manifest:
-    """A manifest for a bare page on the web: its app id and title come from the address."""
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        parts = urlsplit("")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ManifestError(
-            f"{url}: expected an http(s) address", file=url, where="$", expected="an http(s) address", got=url
-        )
-    words = re.sub(r"[^a-z0-9]+", "-", (parts.hostname + parts.path).lower()).strip("-")[:63].strip("-")
-    return parse_manifest(
-        {"startup_app": {"uuid": words or "page", "name": parts.hostname[:200], "url": url}}, file=url
-    )

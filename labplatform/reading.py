@@ -12,7 +12,7 @@ import json
 import math
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -75,24 +75,22 @@ def reason(error: Exception) -> str:
 # --- from bytes to JSON -----------------------------------------------------------------------------------------------
 
 
-def read_file(file: Path) -> bytes:
+def read_file(file: Path, most: int = MAX_FILE) -> bytes:
     """The bytes of a file that may be a manifest. Raises `ManifestError`."""
     try:
         if not stat.S_ISREG(file.stat().st_mode):
             # Opening a pipe would wait for its other end.
             raise unreadable(file, "is not a file", "a readable JSON file")
         with file.open("rb") as stream:
-            text = stream.read(MAX_FILE + 1)
+            text = stream.read(most + 1)
     except FileNotFoundError:
         raise unreadable(
             file, "there is no such file; an app is a folder with an app.json in it", "a readable JSON file"
         ) from None
     except OSError as error:
         raise unreadable(file, f"cannot be read: {error.strerror}", "a readable JSON file") from None
-    if len(text) > MAX_FILE:
-        raise unreadable(
-            file, f"is larger than {MAX_FILE >> 20} MiB, so it is no manifest", f"at most {MAX_FILE} bytes"
-        )
+    if len(text) > most:
+        raise unreadable(file, f"is larger than {most >> 20} MiB, so it is no manifest", f"at most {most} bytes")
     return text
 
 
@@ -186,8 +184,8 @@ def _not_json(value: Any) -> str:
 
 def unknown_keys(
     data: Any, kind: type[msgspec.Struct], where: str = "$", *, hidden: tuple[str, ...] = ()
-) -> Iterable[str]:
-    """A remark for each key that no field reads, in the parts whose structure is ours.
+) -> Iterator[tuple[str, str]]:
+    """The path of each key that no field reads, in the parts whose structure is ours, and a hint at what was meant.
 
     `hidden`: fields of the outermost part that no file may set.
     """
@@ -199,7 +197,7 @@ def unknown_keys(
         if key not in fields:
             known = {name.lower(): name for name in fields}
             near = difflib.get_close_matches(key[:80].lower(), known, n=1, cutoff=0.75)
-            yield f"unknown key {path}" + (f"; did you mean {known[near[0]]}?" if near else "")
+            yield path, f"; did you mean {known[near[0]]}?" if near else ""
             continue
         part = fields[key].type
         if isinstance(part, type) and issubclass(part, msgspec.Struct):
@@ -221,36 +219,81 @@ def convert(
     try:
         return msgspec.convert(data, kind, dec_hook=dec_hook)
     except ValueError as error:
-        where, expected, got = _complaint(error, data, kind)
-    raise wrong(source, written(where), expected, got)
+        steps, expected = _complaint(error, data, kind, dec_hook)
+    raise wrong(source, written(_path(steps)), expected, _at(data, steps))
 
 
-_STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
+_ANY = "[...]"
+"""How msgspec writes a key that is data and no field's name."""
+_STEP = re.compile(r"\.(\w+)|\[(\d+)\]|(\[\.\.\.\])")
+_Steps = tuple[str | int, ...]
 
 
-def found(data: Any, where: str) -> Any:
+def _steps(where: str) -> _Steps:
+    return tuple(key or any_key or int(index) for key, index, any_key in _STEP.findall(where))
+
+
+def _path(steps: _Steps) -> str:
+    def written(step: str | int) -> str:
+        if isinstance(step, int):
+            return f"[{step}]"
+        return f".{step}" if re.fullmatch(r"\w+", step) else f"[{json.dumps(step, ensure_ascii=False)[:80]}]"
+
+    return "$" + "".join(map(written, steps))
+
+
+def _at(data: Any, steps: _Steps) -> Any:
     """The value at a path, or `ABSENT`."""
-    for key, index in _STEP.findall(where):
+    for step in steps:
         try:
-            data = data[key] if key else data[int(index)]
+            data = data[step]
         except (KeyError, IndexError, TypeError):
             return ABSENT
     return data
 
 
+def _with(data: Any, steps: _Steps, value: Any) -> Any:
+    """The same data with another value at a path."""
+    if not steps:
+        return value
+    changed = data.copy() if isinstance(data, dict) else list(data)
+    changed[steps[0]] = _with(data[steps[0]], steps[1:], value)
+    return changed
+
+
+def _named(told: _Steps, data: Any, kind: type, dec_hook: Any) -> _Steps:
+    """A path with the keys that are data by their names: each is the one with which alone the complaint stays."""
+    steps = told
+    for at, step in enumerate(told):
+        if step != _ANY:
+            continue
+        before = steps[:at]
+        holder = _at(data, before)
+        for key in holder:
+            try:
+                msgspec.convert(_with(data, before, {key: holder[key]}), kind, dec_hook=dec_hook)
+            except ValueError as error:
+                if _steps(str(error).rpartition(" - at `")[2])[: at + 1] == told[: at + 1]:
+                    steps = (*before, key, *told[at + 1 :])
+                    break
+    return steps
+
+
 _shape = functools.cache(inspect.type_info)
 
 
-def _expected(kind_of_all: type, where: str) -> str:
+def _expected(kind_of_all: type, steps: _Steps) -> str:
     """What the field at this path takes, in words."""
     kind: inspect.Type = _shape(kind_of_all)
-    for key, _ in _STEP.findall(where):
+    for step in steps:
         if isinstance(kind, inspect.UnionType):
             kind = next(one for one in kind.types if not isinstance(one, inspect.NoneType))
         if isinstance(kind, inspect.StructType):
-            kind = next(field.type for field in kind.fields if field.encode_name == key)
-        elif isinstance(kind, inspect.VarTupleType):
+            kind = next(field.type for field in kind.fields if field.encode_name == step)
+        elif isinstance(kind, inspect.VarTupleType | inspect.ListType):
             kind = kind.item_type
+        elif isinstance(kind, inspect.DictType):
+            kind = kind.value_type
     return _in_words(kind)
 
 
@@ -275,7 +318,7 @@ def _in_words(kind: inspect.Type) -> str:
             return "true or false"
         case inspect.NoneType():
             return "null"
-        case inspect.VarTupleType(item_type=item):
+        case inspect.VarTupleType(item_type=item) | inspect.ListType(item_type=item):
             return f"a list, each item {_in_words(item)}"
         case inspect.CustomType(cls=cls) if words := getattr(cls, "words", ""):
             return words
@@ -284,14 +327,14 @@ def _in_words(kind: inspect.Type) -> str:
     return "an object"
 
 
-def _complaint(error: Exception, data: Any, kind: type) -> tuple[str, str, Any]:
-    """From msgspec's error: the place, what belongs there in words, and the value that stands there."""
-    text, _, where = str(error).partition(" - at `")
-    where = where.rstrip("`") or "$"
+def _complaint(error: Exception, data: Any, kind: type, dec_hook: Any) -> tuple[_Steps, str]:
+    """From msgspec's error: the place, and what belongs there in words."""
+    text, _, where = str(error).rpartition(" - at `") if " - at `" in str(error) else (str(error), "", "")
+    steps = _steps(where)
     cause = error if isinstance(error, Unexpected) else error.__cause__
     if isinstance(cause, Unexpected):
-        where += f".{cause.field}" if cause.field else ""
-        return where, cause.expected, found(data, where)
+        steps = _named(steps, data, kind, dec_hook)
+        return (*steps, *filter(None, cause.field.split("."))), cause.expected
     if absent := re.fullmatch(r"Object missing required field `(.+)`", text):
-        where += f".{absent[1]}"
-    return where, _expected(kind, where), found(data, where)
+        return (*_named(steps, data, kind, dec_hook), absent[1]), _expected(kind, (*steps, absent[1]))
+    return _named(steps, data, kind, dec_hook), _expected(kind, steps)

@@ -15,14 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labplatform import messages
+from labplatform.directory import load_manifests, manifest_for_url
 from labplatform.errors import ManifestError
 from labplatform.manifest import (
     Manifest,
     ResourceLimits,
     Size,
     load_manifest,
-    load_manifests,
-    manifest_for_url,
     parse_manifest,
     parse_size,
 )

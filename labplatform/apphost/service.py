@@ -135,7 +135,7 @@ def load(manifest: Any) -> Any:
     file = Path(manifest.folder or "/nonexistent") / (module_name.replace(".", "/") + ".py")
     if file.is_file():
         # A name of its own: in a shared host two apps may both bring a `service.py`.
-        name = f"labplatform_app_{manifest.app_id.replace('-', '_')}_{module_name.replace('.', '_')}"
+        name = f"labplatform_app_{manifest.uuid.replace('-', '_')}_{module_name.replace('.', '_')}"
         spec = importlib.util.spec_from_file_location(name, file)
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module

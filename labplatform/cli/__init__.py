@@ -171,6 +171,7 @@ def _run(commands) -> None:
   labplatform run ticker-list ticker-details news-feed
   labplatform run my-app/app.json ./more-apps
   labplatform run https://example.org/page.html
+  labplatform run https://example.org/manifest.fin.json https://directory.example.org/api/appd
   labplatform run --isolation shared-renderer ticker-list news-feed
   labplatform run --json --for 60 ticker-list
 """,
@@ -179,7 +180,9 @@ def _run(commands) -> None:
         "apps",
         nargs="+",
         metavar="MANIFEST-or-URL",
-        help="a sample app by its id (ticker-list), an app.json, a folder of apps, or a page's http(s) address",
+        help="a sample app by its id (ticker-list); a folder of apps; a file or http(s) address: an app.json, an "
+        "OpenFin manifest, an app directory or one of its records (all apps that it holds start), or a page; app@host "
+        "for an app of the directory on that host",
     )
     run.add_argument(
         "--isolation",

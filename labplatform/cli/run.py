@@ -13,12 +13,13 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from .. import directory
 from .. import messages as m
-from ..errors import LabError, LaunchError, UnknownApp
-from ..kernel.platform import Platform
-from ..manifest import Manifest, load_manifests, manifest_for_url
+from ..errors import LabError, LaunchError, ManifestError, UnknownApp
+from ..kernel.platform import WARNINGS_SAID, Platform
+from ..manifest import Manifest
 from ..resources import manifests_folder
 from . import OK, PROBLEM, Terminated, complain, words
 
@@ -27,62 +28,82 @@ _OVER = ("stopped", "failed")
 
 def main(options: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, _terminated)
-    wanted, places = choose(options.apps)
+    chosen = choose(options.apps)
+    for remark in () if options.json else chosen.remarks[:WARNINGS_SAID]:
+        complain(remark)
+    if not chosen.wanted:
+        raise chosen.failed[0][1]
     platform = Platform(
-        *places,
+        *chosen.known,
         isolation=options.isolation,
         display=options.display,
         theme=options.theme,
         quiet=options.json,
     )
-    return Foreground(platform, wanted, options).follow()
+    return Foreground(platform, chosen, options).follow()
 
 
 def _terminated(*_: object) -> None:
     raise Terminated
 
 
-def choose(names: list[str]) -> tuple[list[Manifest], list[str]]:
-    """The apps that are meant, in order, and the folders and files a platform with them has to know.
-
-    A bare name is a sample app before it is a file. Raises `UnknownApp`, `ManifestError`.
+class Chosen(NamedTuple):
+    """`wanted`: the apps to start, in order. `known`: all that a platform with them has to know. `remarks`: about what
+    was passed over. `failed`: addresses that could not be read, and why.
     """
-    samples = load_manifests(manifests_folder())
-    paths: list[str] = []
-    for name in names:
-        if name.startswith(("http://", "https://")) or name in samples:
-            continue
+
+    wanted: list[Manifest]
+    known: list[Manifest]
+    remarks: list[str]
+    failed: list[tuple[str, ManifestError]]
+
+
+def choose(names: list[str]) -> Chosen:
+    """What these names mean: a bare one is a sample app before it is a file. Raises `UnknownApp`, `ManifestError`.
+
+    An address that cannot be read is a failure of its own, like an app that does not start, and no error of them all.
+    """
+    samples = directory.load(manifests_folder()).manifests
+    places = [name for name in dict.fromkeys(names) if name not in samples]
+    far = [name for name in places if directory.is_address(name) or directory.is_qualified(name)]
+    near = [name for name in places if name not in far]
+    for name in near:
         if "/" not in name and not name.endswith(".json") and not Path(name).exists():
             raise UnknownApp(
                 f"no sample app is called {name!r}, and there is no such file or folder; "
                 f"sample apps: {', '.join(sorted(samples))}",
                 app=name,
             )
-        paths.append(name)
-    own = load_manifests(*paths) if paths else {}
-    wanted: list[Manifest] = []
-    for name in names:
-        if name.startswith(("http://", "https://")):
-            wanted.append(manifest_for_url(name))
-        elif name in samples:
-            wanted.append(samples[name])
-        else:
-            wanted += load_manifests(name).values()
+    found = directory.load(*near, beside=samples)
+    own, remarks = dict(found.manifests), list(found.remarks)
+    held = {name: [own[app_id] for app_id in ids] for name, ids in zip(near, found.of_place, strict=True)}
+    failed: list[tuple[str, ManifestError]] = []
+    for name in far:
+        try:
+            found = directory.load(name, beside=samples | own)
+        except ManifestError as error:
+            failed.append((name, error))
+            continue
+        own |= found.manifests
+        remarks += found.remarks
+        held[name] = list(found.manifests.values())
+    held |= {name: [sample] for name, sample in samples.items()}
     # What one requires is found among one's own apps first, then among the samples.
-    needed = [str(sample.folder) for app_id, sample in samples.items() if app_id not in own]
-    return wanted, [*paths, *needed]
+    known = [*own.values(), *(sample for app_id, sample in samples.items() if app_id not in own)]
+    return Chosen([one for name in names for one in held.get(name, ())], known, remarks, failed)
 
 
 class Foreground:
     """A platform and what is printed about it. Everything is printed from the main thread."""
 
-    def __init__(self, platform: Platform, wanted: list[Manifest], options: argparse.Namespace) -> None:
+    def __init__(self, platform: Platform, chosen: Chosen, options: argparse.Namespace) -> None:
         self._platform = platform
-        self._wanted = wanted
+        self._wanted = chosen.wanted
+        self._unread = chosen.failed
         self._options = options
         self._news: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._seen = 0
-        self._outstanding = len(wanted)
+        self._outstanding = len(chosen.wanted)
         self._apps: dict[str, Manifest] = {}
         self._states: dict[str, str] = {}
         self._fresh: set[str] = set()
@@ -114,6 +135,8 @@ class Foreground:
         )
         platform.observe(lambda _: self._news.put("events"), "events")
         platform.observe(lambda change: self._news.put(change.new), "state")
+        for name, error in self._unread:
+            self._not_launched(name, error)
         for manifest in self._wanted:
             threading.Thread(target=self._launch_one, args=(manifest,), daemon=True).start()
 
@@ -136,7 +159,7 @@ class Foreground:
             match news:
                 case (manifest, LabError() as error):
                     self._outstanding -= 1
-                    self._not_launched(manifest, error)
+                    self._not_launched(manifest.uuid, error)
                 case (manifest, str(name)):
                     self._outstanding -= 1
                     self._apps[name] = manifest
@@ -197,11 +220,11 @@ class Foreground:
 
     def _is_wanted(self, place: str) -> bool:
         """Whether somebody asked for it, and it is not there only because another app requires it."""
-        return any(place == one.app_id or place.startswith(f"{one.app_id}-") for one in self._wanted)
+        return any(place == one.uuid or place.startswith(f"{one.uuid}-") for one in self._wanted)
 
     @property
     def _width(self) -> int:
-        return max(len(name) for name in [*self._states, *(manifest.app_id for manifest in self._wanted)])
+        return max(len(name) for name in [*self._states, *(manifest.uuid for manifest in self._wanted)])
 
     def _pid_of(self, place: str) -> int | None:
         # Asked, for the log may be ahead of the statuses that come along with it.
@@ -210,10 +233,10 @@ class Foreground:
         except LabError:
             return None
 
-    def _not_launched(self, manifest: Manifest, error: LabError) -> None:
+    def _not_launched(self, name: str, error: LabError) -> None:
         self._failed = True
         if self._options.json:
-            self._say("failed", app=manifest.app_id, text=error.message)
+            self._say("failed", app=name, text=error.message)
         complain(error.message)
 
     def _say(self, event: str, line: str = "", /, at: float | None = None, **fields: Any) -> None:

@@ -13,7 +13,7 @@ import sys
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -21,11 +21,11 @@ from typing import Any
 import msgspec
 import traitlets
 
-from .. import machine
+from .. import app_ids, directory, machine
 from .. import messages as m
 from ..connection import Asked, Connection
 from ..errors import LabError, PlatformError, PlatformStopped, StartError, SupervisorLost, UnknownApp
-from ..manifest import Manifest, load_manifests, manifest_for_url, parse_manifest, parse_size
+from ..manifest import Manifest, parse_size
 from ..resources import manifests_folder
 from .app import App
 from .observers import Observable, ObserverThread
@@ -34,6 +34,8 @@ from .start import SupervisorProcess
 
 EVENTS_KEPT = 10_000
 """Log entries kept in the kernel; the supervisor keeps as many."""
+WARNINGS_SAID = 20
+"""Remarks about manifests that are said at once; a large directory may give many."""
 
 _present: weakref.WeakSet[Platform] = weakref.WeakSet()
 
@@ -41,14 +43,16 @@ _present: weakref.WeakSet[Platform] = weakref.WeakSet()
 class Platform(Observable):
     """A multi-process app platform, steered from here.
 
-    `manifests`: folders of apps, app folders, `app.json` files, or http(s) addresses of pages; none for the samples
-    that ship with labplatform. `isolation`: "process" gives every app its own OS process; "shared-process" puts all of
-    them in one, each with a renderer of its own; "shared-renderer" puts all pages in one renderer as well. `display`:
-    "auto" takes the screen if there is one, "offscreen" never does. `theme`: "auto", "light" or "dark". `js_heap`: how
-    much JavaScript heap a renderer may fill, in bytes or as text, 64 MiB to 4 GiB; V8 ends it there. `heartbeat`: how a
-    hang is noticed. `sampling`: seconds between two readings of memory and CPU, 0.1 to 10. `resolver`: chooses between
-    apps, see `Platform.resolver`; `resolver_timeout`: seconds that a choice may take, at most 50. `alongside`: keep the
-    platform this process started before, instead of replacing it.
+    `places`: where its apps are found: folders of apps, app folders, manifests (ours or OpenFin's), app directories and
+    single records of them, as files or http(s) addresses, and addresses of pages; none for the samples that ship with
+    labplatform. What an address holds is fetched here and now, within 10 seconds. `isolation`: "process" gives every
+    app its own OS process; "shared-process" puts all of them in one, each with a renderer of its own; "shared-renderer"
+    puts all pages in one renderer as well. `display`: "auto" takes the screen if there is one, "offscreen" never does.
+    `theme`: "auto", "light" or "dark". `js_heap`: how much JavaScript heap a renderer may fill, in bytes or as text,
+    64 MiB to 4 GiB; V8 ends it there. `heartbeat`: how a hang is noticed. `sampling`: seconds between two readings of
+    memory and CPU, 0.1 to 10. `resolver`: chooses between apps, see `Platform.resolver`; `resolver_timeout`: seconds
+    that a choice may take, at most 50. `alongside`: keep the platform this process started before, instead of replacing
+    it.
 
     Starts on first use, or as a context manager, which also stops it. Raises `ManifestError`, `StartError`.
     """
@@ -73,7 +77,7 @@ class Platform(Observable):
 
     def __init__(
         self,
-        *manifests: str | Path,
+        *places: directory.Place,
         isolation: m.Isolation = "process",
         display: str = "auto",
         theme: m.Theme = "auto",
@@ -96,7 +100,8 @@ class Platform(Observable):
         if not 64 << 20 <= self._js_heap <= 4 << 30:
             raise ValueError(f"js_heap is 64 MiB to 4 GiB, not {js_heap!r}")
         self.isolation = isolation
-        self._manifests = _collect(manifests or (manifests_folder(),))
+        found = directory.load(*(places or (manifests_folder(),)))
+        self._manifests, self._remarks = found.manifests, found.remarks
         self._display, self._theme = display, theme
         self._heartbeat = _checked(heartbeat or m.Heartbeat())
         if not 0.1 <= sampling <= 10:
@@ -107,8 +112,7 @@ class Platform(Observable):
         self._resolver_timeout = resolver_timeout
         self._resolving = Resolving(self)
         self._alongside, self._quiet = alongside, quiet
-        for manifest in self._manifests.values():
-            self._warn(manifest)
+        self._warn([*self._remarks, *(said for one in self._manifests.values() for said in one.warnings)])
         self._pid = os.getpid()
         self._lock = threading.RLock()
         self._news_lock = threading.Lock()
@@ -156,6 +160,7 @@ class Platform(Observable):
             folder=str(machine.runtime_folder()),
             isolation=self.isolation,
             manifests=self._manifests,
+            remarks=self._remarks,
             qt_platform=shown.qt_platform,
             display=shown.why,
             chromium_flags=flags,
@@ -192,8 +197,7 @@ class Platform(Observable):
         """
         if os.getpid() != self._pid:
             return
-        if self._observers is not None:
-            self._observers.refuse_here("Platform.stop()")
+        self._refuse_in_observer("Platform.stop()")
         with self._lock:
             if self._process is None:
                 if self.state == "new":
@@ -294,30 +298,45 @@ class Platform(Observable):
 
     # --- what it does
 
-    def launch(self, app: str | Path | Mapping[str, Any] | Manifest, timeout: float = 30.0) -> App:
+    def launch(self, app: directory.Place, timeout: float = 30.0) -> App:
         """Start an app and return it when its page is ready.
 
-        `app`: an app id, the address of a page, the path of an `app.json` or its folder, its decoded JSON, or a
+        `app`: an app id, also with its directory's host (`app@host`); the address of a page, of an OpenFin manifest or
+        of a record of an app directory; the path of a manifest, a record or an app's folder; decoded JSON; or a
         `Manifest`. `timeout`: seconds. An interrupt undoes the launch. Raises `UnknownApp`, `ManifestError`, and
         `LaunchError` with the cause when it does not come up; nothing of it is left then.
         """
-        fields = self._what_to_launch(app)
-        status = self._ask(m.Launch, m.AppStatus, timeout + 6, timeout=timeout, **fields)
+        self._refuse_in_observer("launch()")
+        meant = self._meant(app, timeout)
+        if len(meant) != 1:
+            raise UnknownApp(
+                f"{app} holds {len(meant)} apps; launch one of them, or give the place to Platform() or launch_all()"
+            )
+        status = self._ask(m.Launch, m.AppStatus, timeout + 6, timeout=timeout, **_order(meant[0]))
         return self._adopt(status)
 
-    def launch_all(self, *app_ids: str, timeout: float = 30.0) -> list[App]:
+    def launch_all(self, *apps: directory.Place, timeout: float = 30.0) -> list[App]:
         """Start several apps at once (without names: every app that has a page); returns them in that order.
 
-        Raises the first error, after all have come to an end; the others stay up.
+        Each of `apps` is what `launch` takes, or a place with several apps. Raises the first error, after all have come
+        to an end; the others stay up.
         """
-        wanted = app_ids or tuple(a for a, manifest in self._manifests.items() if manifest.page_url)
+        self._refuse_in_observer("launch_all()")
+        wanted: list[str | Manifest] = []
+        first_error: LabError | None = None
+        for app in apps:
+            try:
+                wanted += self._meant(app, timeout)
+            except LabError as error:
+                first_error = first_error or error
+        if not apps:
+            wanted += [app_id for app_id, manifest in self._manifests.items() if manifest.page_url]
         connection = self._ready_to_ask("launch_all()")
         under_way: list[Asked] = []
         launched: list[App] = []
-        first_error: LabError | None = None
-        for app_id in wanted:
+        for one in wanted:
             try:
-                under_way.append(connection.begin(m.Launch, timeout=timeout, **self._what_to_launch(app_id)))
+                under_way.append(connection.begin(m.Launch, timeout=timeout, **_order(one)))
             except LabError as error:
                 first_error = first_error or error
         for asked in list(under_way):
@@ -336,30 +355,37 @@ class Platform(Observable):
             raise first_error
         return launched
 
-    def _warn(self, manifest: Manifest) -> Manifest:
-        """Say what the manifest's author may have meant otherwise."""
-        for warning in () if self._quiet else manifest.warnings:
+    def _warn(self, warnings: Sequence[str]) -> None:
+        """Say what an author may have meant otherwise, and what was passed over."""
+        if self._quiet:
+            return
+        for warning in warnings[:WARNINGS_SAID]:
             _say(f"labplatform: {warning}")
-        return manifest
+        if len(warnings) > WARNINGS_SAID:
+            _say(f"labplatform: and {len(warnings) - WARNINGS_SAID} remarks more of this kind")
 
-    def _what_to_launch(self, app: Any) -> dict[str, Any]:
+    def _meant(self, app: Any, seconds: float = 30.0) -> list[str | Manifest]:
+        """The apps that somebody means: ids of known ones, and manifests. Raises `UnknownApp`, `ManifestError`."""
         if isinstance(app, Manifest):
-            return {"manifest": app}
-        if isinstance(app, Mapping):
-            return {"manifest": self._warn(parse_manifest(dict(app)))}
-        if not isinstance(app, str | Path):
-            raise TypeError(f"launch() takes an app id, an address, a path, a dict or a Manifest, not {app!r}")
-        if isinstance(app, str) and app in self._manifests:
-            return {"app_id": app}
-        if isinstance(app, str) and app.startswith(("http://", "https://")):
-            return {"manifest": manifest_for_url(app)}
-        if isinstance(app, Path) or "/" in app or app.endswith(".json"):
-            found = list(_collect((app,)).values())
-            if len(found) != 1:
-                raise UnknownApp(f"{app} holds {len(found)} apps; launch one of them, or give the folder to Platform()")
-            return {"manifest": self._warn(found[0])}
-        known = ", ".join(sorted(self._manifests))
-        raise UnknownApp(f"no manifest has the uuid {app!r}; known: {known}", app=app)
+            return [app]
+        if not isinstance(app, str | Path | Mapping):
+            raise TypeError(f"expected an app id, an address, a path, a dict or a Manifest, not {app!r}")
+        if isinstance(app, str):
+            directories = {one: manifest.directory for one, manifest in self._manifests.items()}
+            if known := app_ids.resolve(app, directories):
+                return [known]
+            if not (directory.is_address(app) or directory.is_qualified(app) or "/" in app or app.endswith(".json")):
+                names = ", ".join(sorted(self._manifests))
+                raise UnknownApp(f"no manifest has the uuid {app!r}; known: {names}", app=app)
+        bounds = directory.Bounds()
+        bounds = msgspec.structs.replace(bounds, seconds=min(bounds.seconds, seconds))
+        # Decoded JSON is the caller's own word, and may take any name.
+        beside = {} if isinstance(app, Mapping) else self._manifests
+        found = directory.load(app, beside=beside, bounds=bounds)
+        self._warn(found.remarks)
+        for manifest in found.manifests.values():
+            self._warn(manifest.warnings)
+        return list(found.manifests.values())
 
     def view(self, *apps: App | str, rate: float = 5.0, width: int = 280) -> Any:
         """Live pictures of these apps (without any: of all that have a page) side by side, each as in `App.view`."""
@@ -401,8 +427,7 @@ class Platform(Observable):
 
     def _ready_to_ask(self, call: str) -> Connection:
         """The connection, with the platform started if need be. Raises what keeps this call from being made."""
-        if self._observers is not None:
-            self._observers.refuse_here(call)
+        self._refuse_in_observer(call)
         if os.getpid() != self._pid:
             raise PlatformError(
                 f"this platform belongs to process {self._pid}, and this is a fork of it; make a Platform() of your own"
@@ -413,6 +438,10 @@ class Platform(Observable):
             self._refuse_if_over()
             raise SupervisorLost("the platform is not connected")
         return connection
+
+    def _refuse_in_observer(self, call: str) -> None:
+        if self._observers is not None:
+            self._observers.refuse_here(call)
 
     def _refuse_if_over(self) -> None:
         if self.state in ("stopped", "lost"):
@@ -495,15 +524,8 @@ class Platform(Observable):
             app._take(lost)
 
 
-def _collect(places: tuple[str | Path, ...]) -> dict[str, Manifest]:
-    """Manifests by app id, from files, folders and http(s) addresses of pages."""
-    urls = [place for place in places if isinstance(place, str) and place.startswith(("http://", "https://"))]
-    files = [place for place in places if place not in urls]
-    found = load_manifests(*files) if files else {}
-    for url in urls:
-        manifest = manifest_for_url(url)
-        found.setdefault(manifest.app_id, manifest)
-    return found
+def _order(app: str | Manifest) -> dict[str, Any]:
+    return {"app_id": app} if isinstance(app, str) else {"manifest": app}
 
 
 def _checked(heartbeat: m.Heartbeat) -> m.Heartbeat:

@@ -24,8 +24,9 @@ class SupervisorOrder(msgspec.Struct, frozen=True, kw_only=True):
     """One line of JSON on the supervisor's standard input, which then stays open: its end is the controller's end.
 
     `token`: what a controller must know. `qt_platform`: as in `HostOrder`; `display`: how windows are shown, in words.
-    `sampling`: seconds between two looks at memory and CPU. `resolver_timeout`: seconds that a choice between apps may
-    take; with a launch and the wait for its listener it has to stay below the 100 s that an app's side of FDC3 waits.
+    `remarks`: what was passed over when the manifests were read, for the log. `sampling`: seconds between two looks at
+    memory and CPU. `resolver_timeout`: seconds that a choice between apps may take; with a launch and the wait for its
+    listener it has to stay below the 100 s that an app's side of FDC3 waits.
     """
 
     token: str
@@ -33,6 +34,7 @@ class SupervisorOrder(msgspec.Struct, frozen=True, kw_only=True):
     folder: str
     isolation: Isolation
     manifests: dict[str, Manifest]
+    remarks: tuple[str, ...] = ()
     qt_platform: str = ""
     display: str = ""
     chromium_flags: tuple[str, ...] = ()

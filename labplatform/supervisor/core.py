@@ -80,6 +80,8 @@ class Supervisor:
         """Open the door and begin to watch."""
         self._session.mkdir(mode=0o700, exist_ok=True)
         self.limits, self.why_no_better = await limits.choose(self.order.limits, self._session)
+        for remark in self.order.remarks:
+            self.log.remark(remark, kind="manifest", level="warning")
         await self.door.open()
         self.watch.start()
 

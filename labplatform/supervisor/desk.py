@@ -96,8 +96,23 @@ class PlatformDesk:
             self._platform.log.remark(text, kind="manifest", level="warning")
         return AppRecord(
             app_id=manifest.app_id,
-            name=manifest.title,
             title=manifest.title,
             description=manifest.startup_app.description or None,
             interop=interop,
+            **_told(manifest),
         )
+
+
+def _told(manifest: Manifest) -> dict[str, Any]:
+    """What an app directory says of it; of an app of our own, its title is its name as well."""
+    about = manifest.about
+    if about is None:
+        return {"name": manifest.title}
+    return {
+        "name": about.name,
+        "version": about.version,
+        "tooltip": about.tooltip,
+        "icons": msgspec.to_builtins(about.icons),
+        "screenshots": msgspec.to_builtins(about.screenshots),
+        "directory": about.directory,
+    }

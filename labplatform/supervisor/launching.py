@@ -106,11 +106,11 @@ class Launching:
 
     def _new_slot(self, manifest: Manifest) -> Slot:
         slots = self._platform.slots
-        name, number = manifest.app_id, 1
+        name, number = manifest.uuid, 1
         # A place that ended is free for the next launch of the same app.
         while name in slots and (slots[name].live or slots[name].state is State.BACKING_OFF):
             number += 1
-            name = f"{manifest.app_id}-{number}"
+            name = f"{manifest.uuid}-{number}"
         slot = Slot(name, manifest)
         if name in slots:
             # The log goes on as one story: incarnations keep counting.
@@ -129,7 +129,7 @@ class Launching:
             required = platform.manifests.get(app_id)
             if required is None:
                 platform.log.remark(
-                    f"requires {app_id!r}, but no manifest has that uuid", place=manifest.app_id, level="warning"
+                    f"requires {app_id!r}, but no manifest has that uuid", place=manifest.uuid, level="warning"
                 )
                 continue
             slot = self._new_slot(required)

@@ -7,12 +7,15 @@ on this platform, and by one platform of this user's.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from platformdirs import user_data_path
 
+from ..app_ids import place_name
+from ..manifest import Manifest
 from .slot import Slot
 
 
@@ -26,31 +29,32 @@ class Profiles:
 
     def shared(self, key: str) -> Path:
         """The one profile of pages that share a renderer, which they can do only so; it lasts for the session."""
-        return self._session / "profiles" / key.replace(":", "-")
+        # Hashed, for an affinity is any text.
+        return self._session / "profiles" / f"{place_name(key)}.{_digest(key)}"
 
     def own(self, slot: Slot, slots: Iterable[Slot]) -> Path:
         """An app's own profile; `slots` are all apps of the platform."""
         if slot.manifest.storage != "persistent":
             return self._session / "profiles" / slot.name
-        app_id = slot.manifest.app_id
-        if any(other is not slot and other.manifest.app_id == app_id and other.live for other in slots):
+        name = persistent_name(slot.manifest)
+        if any(other is not slot and persistent_name(other.manifest) == name and other.live for other in slots):
             holder = "another instance"
-        elif self._lock(app_id):
-            return self._folder(app_id)
+        elif self._lock(name):
+            return self._folder(name)
         else:
             holder = "another platform of yours"
         self._warn(slot.name, f"{holder} holds this app's persistent storage; this one gets storage for the session")
         return self._session / "profiles" / slot.name
 
     @staticmethod
-    def _folder(app_id: str) -> Path:
-        return user_data_path("labplatform") / "profiles" / app_id
+    def _folder(name: str) -> Path:
+        return user_data_path("labplatform") / "profiles" / name
 
-    def _lock(self, app_id: str) -> bool:
+    def _lock(self, name: str) -> bool:
         """Take the lock of a persistent profile, and keep it until this process ends."""
-        if app_id in self._locks:
+        if name in self._locks:
             return True
-        folder = self._folder(app_id)
+        folder = self._folder(name)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -58,5 +62,16 @@ class Profiles:
         except OSError:
             os.close(descriptor)
             return False
-        self._locks[app_id] = descriptor
+        self._locks[name] = descriptor
         return True
+
+
+def persistent_name(manifest: Manifest) -> str:
+    """The folder of an app's persistent storage. One from elsewhere may call itself as it likes, and gets its own."""
+    if manifest.about is None:
+        return manifest.uuid
+    return f"{manifest.uuid}.{_digest(f'{manifest.app_id} {manifest.origin}')}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()

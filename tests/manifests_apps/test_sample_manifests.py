@@ -10,7 +10,7 @@ import pytest
 from bokeh_sampledata import stocks
 from sample_stage import PAGES
 
-from labplatform.manifest import load_manifests
+from labplatform import load_manifests
 from labplatform.resources import manifests_folder, page_kit
 
 FOLDER = manifests_folder()

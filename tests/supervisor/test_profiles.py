@@ -33,7 +33,9 @@ def test_session_storage_goes_with_the_session(tmp_path):
     profiles = Profiles(tmp_path, lambda *said: warnings.append(said))
     slot = make_slot("keeper", "session")
     assert profiles.own(slot, [slot]) == tmp_path / "profiles" / "keeper"
-    assert profiles.shared("affinity:desk") == tmp_path / "profiles" / "affinity-desk"
+    shared = {profiles.shared(f"affinity:{word}") for word in ("desk", "../desk", "../../../desk", "Desk")}
+    assert len(shared) == 4
+    assert {folder.parent for folder in shared} == {tmp_path / "profiles"}
     assert warnings == []
 
 

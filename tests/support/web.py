@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import json
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -16,10 +17,12 @@ class Web:
     def __init__(self) -> None:
         self._answers: dict[str, Answer] = {}
         self.released = threading.Event()
+        self.asked: list[str] = []
         web = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                web.asked.append(self.path)
                 answer = web._answers.get(self.path.partition("?")[0])
                 if answer is None:
                     self.send_error(404)
@@ -37,15 +40,26 @@ class Web:
 
     def page(self, path: str, html: str, status: int = 200, **headers: str) -> str:
         """Serve a page, and return its address."""
+        return self.serve(path, html.encode(), status, **{"Content_Type": "text/html; charset=utf-8"} | headers)
+
+    def json(self, path: str, data: Any, status: int = 200, kind: str = "application/json") -> str:
+        """Serve some JSON, and return its address."""
+        return self.serve(path, json.dumps(data).encode(), status, Content_Type=kind)
+
+    def serve(self, path: str, body: bytes, status: int = 200, **headers: str) -> str:
+        """Serve these bytes with these headers (`Content_Type`), and return their address."""
 
         def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
             handler.send_response(status)
-            handler.send_header("Content-Type", "text/html; charset=utf-8")
             for name, value in headers.items():
                 handler.send_header(name.replace("_", "-"), value)
             handler.end_headers()
-            handler.wfile.write(html.encode())
+            handler.wfile.write(body)
 
+        return self.call(path, answer)
+
+    def call(self, path: str, answer: Answer) -> str:
+        """Let a function answer, and return the address."""
         self._answers[path] = answer
         return self.address + path
 
@@ -61,8 +75,7 @@ class Web:
             handler.wfile.flush()
             self.released.wait(60)
 
-        self._answers[path] = answer
-        return self.address + path
+        return self.call(path, answer)
 
     def close(self) -> None:
         """Stop serving; requests that hang are let go."""

@@ -149,7 +149,7 @@ class QtGui:
 
         A sandboxed frame asks as "null"; it gets an answer only where it cannot be another app's.
         """
-        folders = {window.manifest.app_id: window.manifest.folder for window in self.windows.values()}
+        folders = {window.manifest.uuid: window.manifest.folder for window in self.windows.values()}
         if asker in ("", f"app://{app_id}") or (asker == "null" and len(folders) == 1):
             return folders.get(app_id)
         return None

@@ -47,7 +47,7 @@ class Interop(_Part, frozen=True):
 
 
 class AppRecord(_Part, frozen=True):
-    """One app of the directory."""
+    """One app of the directory. `directory`: the host of the app directory that it comes from, if it is one's."""
 
     app_id: str
     name: str | None = None
@@ -58,6 +58,7 @@ class AppRecord(_Part, frozen=True):
     icons: tuple[dict[str, Any], ...] = ()
     screenshots: tuple[dict[str, Any], ...] = ()
     interop: Interop = Interop()
+    directory: str = ""
 
     @property
     def listens_for(self) -> dict[str, ListensFor]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from ... import __version__, dacp
+from ... import __version__, app_ids, dacp
 from .apps import Apps
 from .channels import Channel, Channels
 from .desk import Deadlines, Desk
@@ -205,7 +205,7 @@ class Router:
                 raise Refused(E.MALFORMED_MESSAGE)
             if meta.source is not None and not self._is(sender, meta.source):
                 raise Refused(malformed(kind))
-            handler[1](request, handler[0](message.payload))
+            handler[1](request, self._as_known(handler[0](message.payload)))
         except msgspec.DecodeError:
             self._refuse(request, malformed(kind))
         except Refused as refused:
@@ -216,6 +216,16 @@ class Router:
             self._refuse(request, E.API_TIMEOUT)
         finally:
             self._post.done()
+
+    def _as_known(self, payload: Any) -> Any:
+        """The same payload with the app it names by the id that is known here; `app@host` may be known as `app`."""
+        target = getattr(payload, "app", None)
+        if target is None or self._desk.app(target.app_id):
+            return payload
+        known = {record.app_id: record.directory for record in self._desk.apps()}
+        known |= {instance.app_id: "" for instance in self._instances.values() if instance.app_id not in known}
+        app_id = app_ids.resolve(target.app_id, known) or target.app_id
+        return msgspec.structs.replace(payload, app=msgspec.structs.replace(target, app_id=app_id))
 
     @staticmethod
     def _refuse(request: Request, error: E) -> None:
