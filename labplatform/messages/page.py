@@ -1,7 +1,7 @@
 """The control words between page and supervisor, beside FDC3's own messages, which travel untouched.
 
 A frame holds one message or several, one a line, in both directions. So no message has a line break in it; JSON needs
-none.
+none. To a page only broadcasts, their answers and control words go together.
 """
 
 from __future__ import annotations

@@ -18,7 +18,10 @@ QUEUED_BYTES = {"page": 16 << 20, "controller": 32 << 20}
 """Bytes that may wait for one peer before one more message makes it a slow consumer. A kernel may be held up for long
 by the user's own code, and losing its controller would cost a person the platform."""
 FRAME_BYTES = 1 << 16
-"""Bytes of messages to a page that go together, where several wait. One message may be larger than this."""
+"""Bytes of messages to a page that go in one frame, where several wait. One message may be larger than this."""
+TOGETHER = tuple(f'{{"type":"{kind}'.encode() for kind in ("broadcastEvent", "broadcastResponse", "ack", "ping"))
+"""How those begin that may share a frame. A page hears all of a frame before the code that awaits one of its messages
+goes on; and any other message may be an answer after which that code listens to what comes next."""
 SLOW = "slow consumer"
 CLOSE_GONE, CLOSE_TOO_LARGE = 1001, 1009
 CLOSE_PROTOCOL, CLOSE_REFUSED, CLOSE_REPLACED, CLOSE_SLOW = 4000, 4001, 4003, 4008
@@ -32,7 +35,7 @@ class Peer:
         self.name = name
         self.cut_off = ""
         self._most = QUEUED_BYTES[role]
-        self._together = FRAME_BYTES if role == "page" else 0
+        self._frames = role == "page"
         self._queue: deque[bytes] = deque()
         self._queued = 0
         self._code = 0
@@ -67,16 +70,16 @@ class Peer:
             self._wake()
 
     def _frame(self) -> bytes:
-        """Take the oldest message that waits; for a page those behind it as well, one a line, up to a bound."""
-        data = self._queue.popleft()
-        size = len(data)
-        lines = [data]
-        while self._queue and size + len(self._queue[0]) < self._together:
-            data = self._queue.popleft()
-            size += len(data)
-            lines.append(data)
+        """Take the oldest message that waits; for a page those behind it as well, as far as they go together."""
+        queue = self._queue
+        data = queue.popleft()
+        lines, size = [data], len(data)
+        if self._frames and data.startswith(TOGETHER):
+            while queue and size + len(queue[0]) <= FRAME_BYTES and queue[0].startswith(TOGETHER):
+                lines.append(queue.popleft())
+                size += len(lines[-1])
         self._queued -= size
-        return b"\n".join(lines) if len(lines) > 1 else data
+        return data if len(lines) == 1 else b"\n".join(lines)
 
     def _wake(self) -> None:
         """Something waits now, or the connection is to end."""
