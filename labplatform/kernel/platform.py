@@ -405,13 +405,24 @@ class Platform(Observable):
         most `resolver_timeout` seconds, in which other observers wait. If it raises, or returns anything else, nobody
         is asked: the intent fails with FDC3's `ResolverUnavailable`, and the log says why.
 
-        Without a function and without anybody who observes `questions` for people, `ResolverUnavailable`.
+        Without a function the question goes to every notebook that displays `intent_resolver()`; and unless one of
+        those is on somebody's screen, to the window of the app that raised the intent, where windows are on a screen.
+        Without any, `ResolverUnavailable`.
         """
         return self._resolving.function
 
     @resolver.setter
     def resolver(self, function: Resolver | None) -> None:
         self._resolving.function = function
+
+    def intent_resolver(self) -> Any:
+        """A widget in which a person chooses where several apps could handle an intent.
+
+        It asks while it is displayed, during a busy cell too. See `resolver` for who else may be asked.
+        """
+        from .widgets.resolver import IntentResolver
+
+        return IntentResolver(self)
 
     def choose(self, question: m.IntentQuestion, option: m.IntentOption | None) -> None:
         """Answer one of `questions` by one of its options; `None` cancels it. The first answer counts. Does not wait.

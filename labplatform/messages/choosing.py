@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, Literal
 
 import msgspec
@@ -59,15 +60,20 @@ class IntentQuestion(msgspec.Struct, frozen=True, kw_only=True):
     """Which app shall handle an intent? `raiser` raised it with `context`; `options` are those that could.
 
     For one intent all options have it; for a context alone they may differ in it. `about`: the context in a few words.
-    `seconds`: how long an answer is waited for, from the moment this was sent. `number` tells questions apart.
+    `until`: when an answer is no longer waited for, in seconds since the epoch. `number` tells questions apart.
     """
 
     number: int
     raiser: Party
     about: str
     options: tuple[IntentOption, ...]
-    seconds: float
+    until: float
     context: Any = None
+
+    @property
+    def seconds(self) -> float:
+        """How many seconds are left to answer."""
+        return max(0.0, self.until - time.time())
 
     @property
     def intents(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from typing import Any, Literal
 
 import msgspec
@@ -49,10 +50,9 @@ NOBODY = (
 class _Open:
     """A question that waits for its answer: the index of one of `choices`, or `None` for "cancelled"."""
 
-    def __init__(self, number: int, asked: Question, until: float) -> None:
+    def __init__(self, number: int, asked: Question) -> None:
         self.number = number
         self.raiser = asked.raiser
-        self.until = until
         self.offered = [(option.intent, app) for option in asked.options for app in option.apps][:MOST_OPTIONS]
         self.question: m.IntentQuestion | None = None
         """What is shown of it; `None` while that is still being put together."""
@@ -87,7 +87,6 @@ class Resolving:
     def __init__(self, platform: Any, seconds: float) -> None:
         self._platform = platform
         self._seconds = seconds
-        self._loop = asyncio.get_running_loop()
         self._numbers = itertools.count(1)
         self._offers: dict[Peer, m.ResolverKind] = {}
         self._open: dict[int, _Open] = {}
@@ -99,10 +98,11 @@ class Resolving:
             raise LabError(f"{MOST_OPEN} questions are open on this platform, and no more are asked")
         if sum(one.raiser == asked.raiser for one in self._open.values()) >= MOST_OF_ONE:
             raise LabError(f"{MOST_OF_ONE} questions of it are open, and no more are asked")
-        one = _Open(next(self._numbers), asked, self._loop.time() + self._seconds)
+        until = time.time() + self._seconds
+        one = _Open(next(self._numbers), asked)
         self._open[one.number] = one
         try:
-            one.question = await self._describe(one, asked.context)
+            one.question = await self._describe(one, asked.context, until)
             self._ask(one)
             if not one.answer.done():
                 self._remark(one, f"asks {self._whom(one)}, about {one.question.about}: {one.question.title}")
@@ -219,15 +219,12 @@ class Resolving:
     # --- the question, and the news of its end
 
     def _send(self, one: _Open, peer: Peer) -> None:
-        peer.send(m.QuestionOpen(question=self._now(one), to=one.to))
+        peer.send(m.QuestionOpen(question=one.question, to=one.to))
 
     def _send_to_window(self, one: _Open) -> None:
         # The context may be large, and a window shows only what it is about.
-        question = msgspec.structs.replace(self._now(one), context=None)
+        question = msgspec.structs.replace(one.question, context=None)
         one.window.host.send(m.AskInWindow(place=one.window.name, question=question))
-
-    def _now(self, one: _Open) -> m.IntentQuestion:
-        return msgspec.structs.replace(one.question, seconds=max(0.0, one.until - self._loop.time()))
 
     def _close(self, one: _Open) -> None:
         option = one.answer.result() if one.how == "chosen" else None
@@ -248,7 +245,7 @@ class Resolving:
     def _whom(self, one: _Open) -> str:
         return " and ".join(["a notebook"] * bool(one.waiting) + ["its window"] * bool(one.window))
 
-    async def _describe(self, one: _Open, context: msgspec.Raw) -> m.IntentQuestion:
+    async def _describe(self, one: _Open, context: msgspec.Raw, until: float) -> m.IntentQuestion:
         app_ids = {one.raiser.app_id, *(app.app_id for _, app in one.offered)}
         await self._read_glyphs(app_ids)
         return m.IntentQuestion(
@@ -265,7 +262,7 @@ class Resolving:
                 for intent, app in one.offered
                 for manifest in (self._platform.desk.manifest(app.app_id),)
             ),
-            seconds=self._seconds,
+            until=until,
             context=context,
         )
 

@@ -8,61 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.apps import NO_RESTART, make_app
+from support.choosing import INSTRUMENT, make_choosing_apps, outcome, raise_intent
 from support.processes import until
 
 from labplatform import IntentOption, IntentQuestion, messages
 from labplatform.connection import Connection
 from labplatform.errors import BlockingCallInObserver
 
-INSTRUMENT = {"type": "fdc3.instrument", "name": "Apple Inc.", "id": {"ticker": "AAPL"}}
-RAISER = """<!doctype html><meta charset=utf-8><title>raiser</title><h1>raiser</h1><script>
-    window.outcomes = [];
-    window.raise = (intent, context) => {
-        const at = outcomes.push(null) - 1;
-        const raised = intent ? fdc3.raiseIntent(intent, context) : fdc3.raiseIntentForContext(context);
-        return raised.then((done) => [done.intent, done.source.appId, done.source.instanceId], (error) => error.message)
-            .then((outcome) => (outcomes[at] = outcome));
-    };
-</script>"""
-HANDLER = """<!doctype html><meta charset=utf-8><title>handler</title><h1>handler</h1><script>
-    window.heard = [];
-    const note = (context) => { heard.push(context); };
-    for (const intent of ["ViewNews", "ViewChart"]) fdc3.addIntentListener(intent, note);
-</script>"""
-SERVICE = """
-def main(lab):
-    lab.desktop_agent.add_intent_listener("ViewNews", lambda context, metadata: None)
-    lab.stopping.wait()
-"""
-
-
-def listens(**intents: str) -> dict[str, Any]:
-    """What a manifest says about intents; each with what people call it."""
-    handling = {name: {"contexts": ["fdc3.instrument"], "displayName": shown} for name, shown in intents.items()}
-    return {"intents": {"listensFor": handling}}
-
 
 @pytest.fixture
 def apps(tmp_path: Path) -> Path:
-    """A raiser with a page, `news` with a page, `wire` without; both handle ViewNews, and `news` ViewChart as well."""
-    home = make_app(tmp_path, "raiser", page=RAISER, look={"color": "#0072B2", "glyph": "glyph.svg"})
-    (home / "glyph.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
-    news = listens(ViewNews="View News", ViewChart="View Chart")
-    make_app(tmp_path, "news", page=HANDLER, interop=news, restart=NO_RESTART, look={"color": "#009E73"})
-    make_app(tmp_path, "wire", page=None, python=SERVICE, interop=listens(ViewNews="View News"), restart=NO_RESTART)
-    return tmp_path
-
-
-def raise_intent(app: Any, intent: str | None = "ViewNews", context: dict[str, Any] = INSTRUMENT) -> int:
-    """Raise an intent and do not wait; the number that `outcome` wants."""
-    code = f"raise({json.dumps(intent)}, {json.dumps(context)}); outcomes.length - 1"
-    return app.evaluate_js(code, timeout=20)
-
-
-def outcome(app: Any, number: int, timeout: float = 30) -> Any:
-    """What came of it: FDC3's error name, or intent, app and instance."""
-    return until(lambda: app.evaluate_js(f"outcomes[{number}]", timeout=20), timeout, "the intent to come to something")
+    """A page that raises, and the apps that could handle it."""
+    return make_choosing_apps(tmp_path)
 
 
 def remarks(lab: Any, words: str) -> list[str]:
@@ -84,7 +41,7 @@ def test_a_function_chooses(platform, apps):
         return pick.how(question)
 
     lab = platform(apps, resolver=pick)
-    raiser, wire = lab.launch("raiser"), lab.launch("wire")
+    raiser, wire = lab.launch("watchlist"), lab.launch("wire")
 
     # A running instance; an app without a window is one, too.
     pick.how = lambda question: option(question, "wire", wire.instance_id)
@@ -97,14 +54,14 @@ def test_a_function_chooses(platform, apps):
         f"Wire, running, PID {wire.pid}",
     ]
     party = question.raiser
-    assert (party.app_id, party.title, party.place, party.pid) == ("raiser", "Raiser", "raiser", raiser.pid)
+    assert (party.app_id, party.title, party.place, party.pid) == ("watchlist", "Watchlist", "watchlist", raiser.pid)
     assert (party.instance_id, party.color) == (raiser.instance_id, "#0072B2")
     assert party.glyph.startswith("data:image/svg+xml;base64,")
     assert (question.options[0].color, question.options[2].place) == ("#009E73", "wire")
     assert (question.context, question.about) == (INSTRUMENT, "fdc3.instrument Apple Inc.")
     assert (question.title, question.intents) == ("Choose an app for View News", ("ViewNews",))
     assert 0 < question.seconds <= 45
-    assert "Raiser sends fdc3.instrument Apple Inc." in str(question) and "new process" in str(question)
+    assert "Watchlist sends fdc3.instrument Apple Inc." in str(question) and "new process" in str(question)
     assert "svg" not in repr(question) + repr(question.options)
 
     # A new one, and an intent of several: for a context alone it is chosen with the app.
@@ -148,7 +105,7 @@ def test_a_slow_function_meets_the_deadline_and_the_ends_of_others(platform, app
         return question.options[-1]
 
     lab = platform(apps, resolver=slow, resolver_timeout=2)
-    raiser, wire = lab.launch("raiser"), lab.launch("wire")
+    raiser, wire = lab.launch("watchlist"), lab.launch("wire")
 
     # The deadline: the answer comes too late, and is passed over.
     number = raise_intent(raiser)
@@ -194,7 +151,7 @@ def shows(lab: Any, kind: str = "shown", widget: str = "a widget") -> None:
 
 def test_people_choose(platform, apps):
     lab = platform(apps)
-    raiser, wire = lab.launch("raiser"), lab.launch("wire")
+    raiser, wire = lab.launch("watchlist"), lab.launch("wire")
     seen: list[int] = []
     lab.observe(lambda change: seen.append(len(change.new)), names="questions")
 
@@ -271,7 +228,7 @@ class Other:
 
 def test_of_several_controllers_the_first_answer_wins(platform, apps):
     lab = platform(apps)
-    raiser = lab.launch("raiser")
+    raiser = lab.launch("watchlist")
     shows(lab)
     other = Other(lab, "shown")
     try:
@@ -306,7 +263,7 @@ def test_of_several_functions_one_that_works_is_enough(platform, apps):
         raise RuntimeError("out of order")
 
     lab = platform(apps, resolver=broken)
-    raiser = lab.launch("raiser")
+    raiser = lab.launch("watchlist")
     other = Other(lab, "function")
     try:
         number = raise_intent(raiser)

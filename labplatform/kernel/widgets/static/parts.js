@@ -54,13 +54,14 @@ function presence({ model, box, beat, silence, always = false, more = () => ({})
   let timer = 0;
   let closed = false; // Jupyter says that this model has no kernel any more
   let heard = 0; // when the kernel gave its last sign of life, in milliseconds
+  let left = false; // the last word has been said; leaving hides the page, which is no news then
 
   function shown() {
     return inView && !document.hidden;
   }
 
   function say(word) {
-    if (!closed) model.send({ page, shown: shown(), ...more(), ...word });
+    if (!closed && !left) model.send({ page, shown: shown(), ...more(), ...word });
   }
 
   function spoke() {
@@ -95,6 +96,12 @@ function presence({ model, box, beat, silence, always = false, more = () => ({})
 
   function leave() {
     say({ shown: false, gone: true });
+    left = true;
+  }
+
+  function comeBack() {
+    left = false;
+    lookAgain();
   }
 
   const observer = new IntersectionObserver((entries) => {
@@ -104,15 +111,19 @@ function presence({ model, box, beat, silence, always = false, more = () => ({})
   observer.observe(box);
   document.addEventListener("visibilitychange", lookAgain);
   window.addEventListener("pagehide", leave);
+  window.addEventListener("pageshow", comeBack);
   model.on("msg:custom", spoke);
   model.on("comm_live_update", connectionChanged);
 
   return {
+    page,
+    say,
     spoke,
     end() {
       model.off("msg:custom", spoke);
       model.off("comm_live_update", connectionChanged);
       window.removeEventListener("pagehide", leave);
+      window.removeEventListener("pageshow", comeBack);
       document.removeEventListener("visibilitychange", lookAgain);
       observer.disconnect();
       clearInterval(timer);
