@@ -51,6 +51,9 @@ Words = Annotated[str, msgspec.Meta(min_length=1, max_length=200, description="t
 Length = Annotated[int, msgspec.Meta(ge=100, le=10_000)]
 Position = Annotated[int, msgspec.Meta(ge=-100_000, le=100_000)]
 PositiveSeconds = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
+PageTransport = Literal["auto", "websocket", "host"]
+"""How a page reaches the supervisor: by a WebSocket of its own, through its app host, or through its host where it
+cannot open a WebSocket."""
 CorePercent = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
 
 
@@ -112,6 +115,25 @@ def check_page(url: str) -> None:
     # The server of the folder decodes %2e and %5c, so what they hide counts too.
     elif not _inside(unquote(parts.path)):
         refuse("a file inside the manifest's folder, its path relative and with forward slashes")
+
+
+_PORTS = {"http": 80, "https": 443}
+
+
+def origin_of(url: str) -> str:
+    """The origin of an address, as browsers write it: `scheme://host[:port]`. Empty for an address that has none."""
+    try:
+        # What a page has made itself, and shows, is of that page's origin.
+        parts = urlsplit(url.removeprefix("blob:"))
+        host, port = parts.hostname or "", parts.port
+        if not host.isascii():
+            host = host.encode("idna").decode()
+    except ValueError:
+        return ""
+    if not host:
+        return ""
+    host = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{host}" + (f":{port}" if port and port != _PORTS.get(parts.scheme) else "")
 
 
 class _Part(msgspec.Struct, frozen=True, rename="camel", kw_only=True, omit_defaults=True):
@@ -237,12 +259,16 @@ class Manifest(_Part, frozen=True):
     `currentContextGroup` beside that names the user channel that its page is on from the start, by its id
     ("fdc3.channel.1") or its colour ("red").
 
+    `page_transport`: how the page reaches the supervisor; `None` as the platform has it. "host" is for pages that may
+    not use the network.
+
     `about` is there for an app of an app directory, `openfin` for one of a manifest that is written for OpenFin.
     """
 
     startup_app: StartupApp = msgspec.field(name="startup_app")
     python: PythonFunction | None = None
     storage: Literal["session", "persistent"] = "session"
+    page_transport: PageTransport | None = None
     requires: tuple[AppId, ...] = ()
     look: Look = Look()
     restart: RestartPolicy = RestartPolicy()
@@ -298,13 +324,7 @@ class Manifest(_Part, frozen=True):
     @property
     def origin(self) -> str | None:
         """The one origin whose main frame gets the page agent: `scheme://host[:port]`."""
-        if self.page_url is None:
-            return None
-        parts = urlsplit(self.page_url)
-        default = {"http": 80, "https": 443}.get(parts.scheme)
-        port = f":{parts.port}" if parts.port and parts.port != default else ""
-        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-        return f"{parts.scheme}://{host}{port}"
+        return None if self.page_url is None else origin_of(self.page_url)
 
 
 def _size_hook(kind: type, value: Any) -> Any:

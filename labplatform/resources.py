@@ -32,6 +32,11 @@ def page_agent() -> Path:
     return PACKAGE / "page" / "dist" / "agent.js"
 
 
+def page_relay() -> Path:
+    """The JavaScript that carries a page's messages to its app host, in a world of its own."""
+    return PACKAGE / "page" / "relay.js"
+
+
 def page_kit() -> Path:
     """What labplatform has for any page: a look, a channel picker, the replayed prices. Styles and ES modules."""
     return PACKAGE / "page" / "kit"

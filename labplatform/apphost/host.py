@@ -29,6 +29,7 @@ class Window(Protocol):
     def capture(self, order: m.HostCapture) -> None: ...
     def crash_page(self) -> None: ...
     def run_js(self, code: str) -> None: ...
+    def to_page(self, word: m.BridgeSend | m.BridgeTaken | m.BridgeClose) -> None: ...
 
 
 class Gui(Protocol):
@@ -101,6 +102,9 @@ class Host:
             m.HostCapture: self._capture,
             m.Misbehave: self._misbehave,
             m.ToService: self._to_service,
+            m.BridgeSend: self._to_page,
+            m.BridgeTaken: self._to_page,
+            m.BridgeClose: self._to_page,
         }
 
     def run(self) -> int:
@@ -112,9 +116,9 @@ class Host:
                 filled.service.stop(0.1)
         return 0
 
-    def send(self, message: Any) -> None:
-        """Tell the supervisor."""
-        self.link.send(message)
+    def send(self, message: Any) -> bool:
+        """Tell the supervisor. False if too much waits to be told already."""
+        return self.link.send(message)
 
     def closed(self, place: str, by: str) -> None:
         """A place's window is gone, or its service returned; with the last one this process ends."""
@@ -191,3 +195,8 @@ class Host:
         filled = self.filled.get(order.place)
         if filled and filled.service:
             filled.service.receive(order.message)
+
+    def _to_page(self, word: Any) -> None:
+        filled = self.filled.get(word.place)
+        if filled and filled.window and filled.window.built:
+            filled.window.to_page(word)

@@ -39,14 +39,16 @@ class Link:
         self._writer = threading.Thread(target=self._write, name="link-writer", daemon=True)
         self._writer.start()
 
-    def send(self, message: Any) -> None:
-        """Queue one message for the supervisor; from any thread, the GUI's too."""
+    def send(self, message: Any) -> bool:
+        """Queue one message for the supervisor; from any thread, the GUI's too. False if there was no room for it."""
         try:
             self._outgoing.put_nowait(frame(message))
+            return True
         except queue.Full:
             if time.monotonic() - self._wrote_at > STUCK:
                 print(f"labplatform: the supervisor has read nothing for {STUCK:g} s", file=sys.stderr, flush=True)
                 os._exit(LOST_SUPERVISOR)
+            return False
 
     def send_patiently(self, message: Any, give_up: threading.Event) -> None:
         """Queue one message, once few enough are waiting; for a Python side, on its own thread."""

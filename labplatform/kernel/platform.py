@@ -25,7 +25,7 @@ from .. import app_ids, directory, machine
 from .. import messages as m
 from ..connection import Asked, Connection
 from ..errors import LabError, PlatformError, PlatformStopped, StartError, SupervisorLost, UnknownApp
-from ..manifest import Manifest, parse_size
+from ..manifest import Manifest, PageTransport, parse_size
 from ..resources import manifests_folder
 from .app import App
 from .observers import Observable, ObserverThread
@@ -50,9 +50,10 @@ class Platform(Observable):
     puts all pages in one renderer as well. `display`: "auto" takes the screen if there is one, "offscreen" never does.
     `theme`: "auto", "light" or "dark". `js_heap`: how much JavaScript heap a renderer may fill, in bytes or as text,
     64 MiB to 4 GiB; V8 ends it there. `heartbeat`: how a hang is noticed. `sampling`: seconds between two readings of
-    memory and CPU, 0.1 to 10. `resolver`: chooses between apps, see `Platform.resolver`; `resolver_timeout`: seconds
-    that a choice may take, at most 50. `alongside`: keep the platform this process started before, instead of replacing
-    it.
+    memory and CPU, 0.1 to 10. `page_transport`: how pages reach the platform, unless their manifests say: by a
+    "websocket" of their own, through their "host" process, or "auto", through it where they can open no WebSocket.
+    `resolver`: chooses between apps, see `Platform.resolver`; `resolver_timeout`: seconds that a choice may take, at
+    most 50. `alongside`: keep the platform this process started before, instead of replacing it.
 
     Starts on first use, or as a context manager, which also stops it. Raises `ManifestError`, `StartError`.
     """
@@ -84,6 +85,7 @@ class Platform(Observable):
         js_heap: int | str = "1GiB",
         heartbeat: m.Heartbeat | None = None,
         sampling: float = 1.0,
+        page_transport: PageTransport = "auto",
         resolver: Resolver | None = None,
         resolver_timeout: float = 45.0,
         alongside: bool = False,
@@ -96,6 +98,8 @@ class Platform(Observable):
             raise ValueError(f'display is "auto" or "offscreen", not {display!r}')
         if theme not in ("auto", "light", "dark"):
             raise ValueError(f'theme is "auto", "light" or "dark", not {theme!r}')
+        if page_transport not in ("auto", "websocket", "host"):
+            raise ValueError(f'page_transport is "auto", "websocket" or "host", not {page_transport!r}')
         self._js_heap = parse_size(js_heap)
         if not 64 << 20 <= self._js_heap <= 4 << 30:
             raise ValueError(f"js_heap is 64 MiB to 4 GiB, not {js_heap!r}")
@@ -104,6 +108,7 @@ class Platform(Observable):
         self._manifests, self._remarks = found.manifests, found.remarks
         self._display, self._theme = display, theme
         self._heartbeat = _checked(heartbeat or m.Heartbeat())
+        self._page_transport = page_transport
         if not 0.1 <= sampling <= 10:
             raise ValueError(f"sampling is 0.1 to 10 seconds, not {sampling!r}")
         self._sampling = float(sampling)
@@ -167,6 +172,7 @@ class Platform(Observable):
             js_heap=self._js_heap,
             theme=self._theme,
             heartbeat=self._heartbeat,
+            page_transport=self._page_transport,
             sampling=self._sampling,
             resolver_timeout=self._resolver_timeout,
         )

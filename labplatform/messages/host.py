@@ -6,9 +6,15 @@ from typing import Any, Literal
 
 import msgspec
 
-from ..manifest import Manifest
+from ..manifest import Manifest, PageTransport
 from .choosing import IntentQuestion
+from .page import PageHello
 from .words import CrashKind, Isolation, JsHeap, Message, Theme
+
+LOADS = 8
+"""Loads (of one frame to a page, of several from it) that may be on their way through its host in either direction."""
+LOADS_TAKEN = LOADS // 2
+"""Loads after which their sender is told that they were taken."""
 
 
 class HostOrder(Message, frozen=True, tag="host-order"):
@@ -44,7 +50,7 @@ class OpenInstance(Message, frozen=True, tag="open-instance"):
     """Fill a place: open its window and page, start its Python side. `profile`: where its cookies and storage lie.
 
     `service_instance`: who its Python side is for other apps; without a page, `instance` itself. `bounds`: where its
-    window was before; else the manifest says.
+    window was before; else the manifest says. `page_transport`: how its page reaches the supervisor.
     """
 
     place: str
@@ -54,6 +60,7 @@ class OpenInstance(Message, frozen=True, tag="open-instance"):
     token: str
     manifest: Manifest
     profile: str
+    page_transport: PageTransport = "auto"
     bounds: Bounds | None = None
 
 
@@ -134,6 +141,31 @@ class ToService(Message, frozen=True, tag="to-service"):
     message: msgspec.Raw
 
 
+class BridgeSend(Message, frozen=True, tag="bridge-send"):
+    """A frame to the page that speaks through its host over this connection."""
+
+    place: str
+    connection: str
+    frame: str
+
+
+class BridgeTaken(Message, frozen=True, tag="bridge-taken"):
+    """So many loads have been taken since this was said last; as many more may come. Said in both directions."""
+
+    place: str
+    incarnation: int
+    connection: str
+    loads: int
+
+
+class BridgeClose(Message, frozen=True, tag="bridge-close"):
+    """End this connection. `code`: why, as a WebSocket is closed with."""
+
+    place: str
+    connection: str
+    code: int
+
+
 ToHost = (
     HostOrder
     | OpenInstance
@@ -147,6 +179,9 @@ ToHost = (
     | WithdrawQuestion
     | Misbehave
     | ToService
+    | BridgeSend
+    | BridgeTaken
+    | BridgeClose
 )
 
 
@@ -271,6 +306,34 @@ class FromService(Message, frozen=True, tag="from-service"):
     message: msgspec.Raw
 
 
+class BridgeOpened(Message, frozen=True, tag="bridge-opened"):
+    """The page in this place's main frame, which is of the app's own origin, begins a connection through its host."""
+
+    place: str
+    incarnation: int
+    hello: PageHello
+
+
+class BridgeSaid(Message, frozen=True, tag="bridge-said"):
+    """Frames that the page sent, each of at most `MAX_MESSAGE` bytes."""
+
+    place: str
+    incarnation: int
+    connection: str
+    frames: tuple[str, ...]
+
+
+class BridgeClosed(Message, frozen=True, tag="bridge-closed"):
+    """The page ended this connection, or has gone; `problem`: what the host has cut it off for."""
+
+    place: str
+    incarnation: int
+    connection: str
+    problem: str = ""
+
+
+FromBridge = BridgeOpened | BridgeSaid | BridgeTaken | BridgeClosed
+
 FromHost = (
     InstanceLoaded
     | InstanceClosed
@@ -286,4 +349,5 @@ FromHost = (
     | Remark
     | HostResult
     | FromService
+    | FromBridge
 )

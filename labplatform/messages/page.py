@@ -16,6 +16,20 @@ from .words import Message
 Bytes = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
 
 
+class PageHello(msgspec.Struct, frozen=True, kw_only=True):
+    """How a page that speaks through its host introduces itself; what `Hello` says over a WebSocket.
+
+    `connection`: a name of its own for this connection. `session`, `received`, `kept_from`: as in `Hello`. `why`: why
+    the page opens no WebSocket, though it might have; empty where it was not to.
+    """
+
+    connection: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    session: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    received: Annotated[int, msgspec.Meta(ge=0)] = 0
+    kept_from: Annotated[int, msgspec.Meta(ge=0)] = 0
+    why: Annotated[str, msgspec.Meta(max_length=300)] = ""
+
+
 class Ping(Message, frozen=True, tag="ping"):
     """Answer at once, from `onmessage`: a hidden page's timers are throttled, its messages are not."""
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from ..manifest import Manifest
+from ..manifest import Manifest, PageTransport
 from .words import Isolation, JsHeap, LimitsWish, Theme, Timeout
 
 
@@ -24,9 +24,10 @@ class SupervisorOrder(msgspec.Struct, frozen=True, kw_only=True):
     """One line of JSON on the supervisor's standard input, which then stays open: its end is the controller's end.
 
     `token`: what a controller must know. `qt_platform`: as in `HostOrder`; `display`: how windows are shown, in words.
-    `remarks`: what was passed over when the manifests were read, for the log. `sampling`: seconds between two looks at
-    memory and CPU. `resolver_timeout`: seconds that a choice between apps may take; with a launch and the wait for its
-    listener it has to stay below the 100 s that an app's side of FDC3 waits.
+    `remarks`: what was passed over when the manifests were read, for the log. `page_transport`: how pages reach the
+    supervisor, where their manifests do not say. `sampling`: seconds between two looks at memory and CPU.
+    `resolver_timeout`: seconds that a choice between apps may take; with a launch and the wait for its listener it has
+    to stay below the 100 s that an app's side of FDC3 waits.
     """
 
     token: str
@@ -42,6 +43,7 @@ class SupervisorOrder(msgspec.Struct, frozen=True, kw_only=True):
     limits: LimitsWish = "auto"
     theme: Theme = "auto"
     heartbeat: Heartbeat = Heartbeat()
+    page_transport: PageTransport = "auto"
     sampling: Annotated[float, msgspec.Meta(ge=0.1, le=10)] = 1.0
     resolver_timeout: Annotated[float, msgspec.Meta(gt=0, le=50)] = 45.0
 

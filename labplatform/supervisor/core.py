@@ -19,8 +19,9 @@ import msgspec
 
 from .. import messages as m
 from ..machine import sandbox_of
-from ..manifest import Manifest
+from ..manifest import Manifest, origin_of
 from . import endings, lifecycle, limits, linux
+from .bridge import Bridges
 from .desk import PlatformDesk
 from .fdc3.desk import Deadlines
 from .fdc3.router import Router
@@ -38,7 +39,7 @@ from .slot import Slot
 from .spawn import HostProcess
 from .watch import Watch
 
-AGENT_GRACE = 1.0
+AGENT_GRACE = 5.0
 """Seconds after its page has loaded that the page agent may take to connect, before the app counts as ready without."""
 STOP_GRACE = 1.0
 """Seconds that apps get to close when the whole platform stops or its controller is gone."""
@@ -60,6 +61,7 @@ class Supervisor:
         self.log = Log(self._new_entry)
         self.controllers = ControllerSpeaker(self)
         self.door = Door(self._admit, lambda text: self.log.remark(text, kind="connection", level="warning"))
+        self.bridges = Bridges(self)
         self.finished = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._session = Path(order.folder) / f"platform-{os.getpid()}"
@@ -206,7 +208,7 @@ class Supervisor:
             self.log.remark(text, kind="fdc3", place=slot.name, level="warning")
 
     def ready_if_so(self, slot: Slot) -> None:
-        """Ready is: loaded, and either connected or given up on connecting."""
+        """Ready is: loaded, and its agent connected; but a page that is not at home has no agent."""
         if slot.state is State.STARTING and slot.loaded and (slot.page or not slot.has_page):
             self._ready(slot)
 
@@ -235,7 +237,10 @@ class Supervisor:
         if isinstance(message, m.FromService):
             self._from_service(slot, message)
         elif message.incarnation == slot.life.incarnation:
-            self._about(slot, message)
+            if isinstance(message, m.FromBridge):
+                self.bridges.take(slot, host, message)
+            else:
+                self._about(slot, message)
 
     def _from_service(self, slot: Slot, message: m.FromService) -> None:
         try:
@@ -282,16 +287,24 @@ class Supervisor:
             return
         slot.loaded, slot.url = True, url or None
         self.ready_if_so(slot)
-        if slot.state is State.STARTING:
-            incarnation = slot.life.incarnation
+        if slot.state is not State.STARTING:
+            return
+        origin, home = origin_of(url), slot.manifest.origin
+        if origin != home:
+            away = f"its page has gone to {origin or url[: m.MAX_URL]}, where it has no agent: that is for {home} alone"
+            self._ready_without_agent(slot, away)
+            return
+        incarnation = slot.life.incarnation
 
-            def without_agent() -> None:
-                if slot.life.incarnation == incarnation and slot.state is State.STARTING and slot.loaded:
-                    text = "its page opened no connection of its own (a content security policy?); its host answers"
-                    self.log.remark(text, place=slot.name, level="warning")
-                    self._ready(slot)
+        def without_agent() -> None:
+            if slot.life.incarnation == incarnation and slot.state is State.STARTING and slot.loaded:
+                self._ready_without_agent(slot, f"its page has not connected within {AGENT_GRACE:g} s")
 
-            self._loop.call_later(AGENT_GRACE, without_agent)
+        self._loop.call_later(AGENT_GRACE, without_agent)
+
+    def _ready_without_agent(self, slot: Slot, why: str) -> None:
+        self.log.remark(f"{why}; its host answers for it", place=slot.name, level="warning")
+        self._ready(slot)
 
     def _closed(self, slot: Slot, by: str) -> None:
         slot.closed_by = by

@@ -110,6 +110,7 @@ class Hosts:
                 token=slot.token,
                 manifest=manifest,
                 profile=str(profile),
+                page_transport=manifest.page_transport or self._order.page_transport,
                 bounds=slot.bounds if slot.life.recycling else None,
             )
         slot.host = host

@@ -1,4 +1,4 @@
-"""One page's connection: pings answered, DACP messages routed. Supervisor."""
+"""One page's connection, whatever carries it: pings answered, DACP messages routed. Supervisor."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GOODBYE = "WCP6Goodbye"
 class PageSpeaker:
     """Speaks for one incarnation of one app, over one connection: a newer one replaces it."""
 
-    def __init__(self, supervisor: Any, slot: Slot, hello: m.Hello) -> None:
+    def __init__(self, supervisor: Any, slot: Slot, hello: m.Hello | m.PageHello) -> None:
         self._supervisor = supervisor
         self._slot = slot
         self._hello = hello

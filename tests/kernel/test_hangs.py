@@ -119,15 +119,21 @@ def test_a_busy_page_that_answers_in_time_is_spared(platform):
         assert app.incarnation == 1
 
 
-def test_a_hang_of_a_page_without_a_connection_is_noticed_through_its_host(platform, web):
-    """Its server's policy forbids the agent's WebSocket, so its host answers for it, or does not."""
+@pytest.mark.parametrize("page", ["connected through its host", "without an agent"])
+def test_a_hang_of_a_page_without_a_websocket_is_noticed(platform, web, page):
+    """Its server's policy forbids the agent's WebSocket; or it is at another address than the app's own."""
     address = web.page("/strict", PAGE, Content_Security_Policy="default-src 'self'; connect-src 'self'")
+    if page == "without an agent":
+        address = web.redirect("/moved", address.replace("127.0.0.1", "localhost"))
     startup = {"uuid": "guest", "name": "Guest", "url": address}
     with platform(heartbeat=CALM) as lab:
         app = lab.launch({"startup_app": startup, "restart": AT_ONCE})
-        assert app.evaluate_js("lab.connected") is False
+        assert app.evaluate_js("window.lab?.connected ?? null") is (True if "connected" in page else None)
         _is_spared(app)
         app.crash("hang")
         until(lambda: app.incarnation == 2, 30, "the hung page's end")
         app.wait_for("running", 30)
         assert app.reason == "unresponsive"
+        told = [entry.text for entry in app.events if "its host" in entry.text]
+        assert len(told) == 2, "once for each incarnation"
+        assert all(("connected through its host" in text) is ("connected" in page) for text in told), told

@@ -406,6 +406,7 @@ def injected(agent_js: str, peer: Peer, web: Web) -> str:
         "origin": web.origin,
         "url": peer.url,
         "token": TOKEN,
+        "relay": "",
         "place": "ticker-list",
         "instance": "i-1",
         "appId": "ticker-list",

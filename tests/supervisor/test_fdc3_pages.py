@@ -1,4 +1,7 @@
-"""FDC3's own proxy in real pages of a real platform: two apps in two processes, and what a reconnect does to them."""
+"""FDC3's own proxy in real pages of a real platform: two apps in two processes, and what a reconnect does to them.
+
+Once over the pages' own WebSockets, once through their hosts, and once with one of each.
+"""
 
 from __future__ import annotations
 
@@ -25,17 +28,33 @@ PAGE = """<!doctype html><meta charset=utf-8><title>page</title><script>
 
 
 @pytest.fixture
+def transports(request):
+    """How the two pages reach the supervisor."""
+    return getattr(request, "param", ("websocket", "websocket"))
+
+
+BOTH_WAYS = pytest.mark.parametrize(
+    "transports",
+    [
+        pytest.param(("websocket", "websocket"), id="websocket"),
+        pytest.param(("host", "host"), id="host"),
+    ],
+    indirect=True,
+)
+
+
+@pytest.fixture
 def pair(lab_of_two):
     """The two apps alone."""
     return lab_of_two[1:]
 
 
 @pytest.fixture
-def lab_of_two(platform, tmp_path):
+def lab_of_two(platform, tmp_path, transports):
     """Two apps, each a process; `bob` handles an intent."""
     interop = {"intents": {"listensFor": {"Look": {"contexts": ["fdc3.instrument"], "displayName": "Look"}}}}
-    make_app(tmp_path, "alice", page=PAGE)
-    make_app(tmp_path, "bob", page=PAGE, interop=interop, restart=NO_RESTART)
+    make_app(tmp_path, "alice", page=PAGE, pageTransport=transports[0])
+    make_app(tmp_path, "bob", page=PAGE, interop=interop, restart=NO_RESTART, pageTransport=transports[1])
     made = platform(tmp_path)
     alice, bob = made.launch("alice"), made.launch("bob")
     assert alice.pid != bob.pid
@@ -47,6 +66,7 @@ def cuts(lab, app) -> int:
     return sum(f"the page of {app.app_id} was cut off: " in entry.text for entry in lab.events)
 
 
+@BOTH_WAYS
 def test_two_pages_in_two_processes(pair):
     alice, bob = pair
 
@@ -126,7 +146,17 @@ def test_two_pages_in_two_processes(pair):
     assert alice.evaluate_js("fdc3.findInstances({appId: 'bob'})", timeout=20) == []
 
 
-@pytest.mark.parametrize("breaks", ["sender", "receiver", "both"])
+@pytest.mark.parametrize(
+    ("breaks", "transports"),
+    [
+        ("sender", ("websocket", "websocket")),
+        ("receiver", ("websocket", "websocket")),
+        ("both", ("websocket", "websocket")),
+        ("both", ("host", "host")),
+        ("both", ("host", "websocket")),
+    ],
+    indirect=["transports"],
+)
 def test_a_reconnect_loses_and_doubles_nothing(lab_of_two, breaks):
     lab, alice, bob = lab_of_two
     for app in (alice, bob):
@@ -161,6 +191,7 @@ def test_a_reconnect_loses_and_doubles_nothing(lab_of_two, breaks):
     assert [cuts(lab, alice), cuts(lab, bob)] == [2 * mine, 2 * theirs]
 
 
+@BOTH_WAYS
 def test_a_document_that_is_loaded_anew_leaves_nothing_of_the_former(pair):
     alice, bob = pair
     bob.evaluate_js(

@@ -63,6 +63,18 @@ class Web:
         self._answers[path] = answer
         return self.address + path
 
+    def redirect(self, path: str, address: str) -> str:
+        """Send whoever asks for this path elsewhere; returns its address."""
+
+        def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
+            handler.send_response(302)
+            handler.send_header("Location", address)
+            handler.send_header("Content-Length", "0")
+            handler.end_headers()
+
+        self._answers[path] = answer
+        return self.address + path
+
     def never(self, path: str) -> str:
         """Serve the first bytes of a page, and the rest never."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from typing import Any
 
 from PySide6 import QtCore
@@ -10,23 +11,33 @@ from PySide6.QtWebEngineCore import QWebEnginePage, QWebEngineScript
 from PySide6.QtWebEngineWidgets import QWebEngineView
 
 from ...resources import page_agent
+from .bridge import RELAY_WORLD, relay_script
 
 _LEVELS = {0: "info", 1: "warning", 2: "error"}
 
 
-def inject_agent(page: QWebEnginePage, config: dict[str, Any]) -> None:
-    """Put the page agent, with this incarnation's token, in front of the page's own scripts.
+def inject_agent(page: QWebEnginePage, config: dict[str, Any], bridged: bool) -> None:
+    """Put the page agent, with this incarnation's token, in front of the page's own scripts; `bridged`: and the relay
+    to its host.
 
-    In the main frame only; the agent itself leaves at once where the origin is not the manifest's.
+    In the main frame only; both leave at once where the origin is not the manifest's.
     """
-    script = QWebEngineScript()
-    script.setName("labplatform")
-    script.setInjectionPoint(QWebEngineScript.InjectionPoint.DocumentCreation)
-    script.setWorldId(QWebEngineScript.ScriptWorldId.MainWorld)
-    script.setRunsOnSubFrames(False)
-    agent = page_agent().read_text(encoding="utf-8")
-    script.setSourceCode(f"(() => {{ const __LABPLATFORM__ = {json.dumps(config)};\n{agent}\n}})();")
+    config["relay"] = secrets.token_hex(16) if bridged else ""
     page.scripts().clear()
+    if bridged:
+        # In front of the agent, which looks for it as it starts.
+        _insert(page, RELAY_WORLD, relay_script(config["origin"], config["relay"]))
+    agent = page_agent().read_text(encoding="utf-8")
+    source = f"(() => {{ const __LABPLATFORM__ = {json.dumps(config)};\n{agent}\n}})();"
+    _insert(page, QWebEngineScript.ScriptWorldId.MainWorld, source)
+
+
+def _insert(page: QWebEnginePage, world: QWebEngineScript.ScriptWorldId, source: str) -> None:
+    script = QWebEngineScript()
+    script.setInjectionPoint(QWebEngineScript.InjectionPoint.DocumentCreation)
+    script.setWorldId(world)
+    script.setRunsOnSubFrames(False)
+    script.setSourceCode(source)
     page.scripts().insert(script)
 
 
@@ -36,6 +47,9 @@ class Page(QWebEnginePage):
     def __init__(self, window: Any, profile: Any, parent: Any) -> None:
         super().__init__(profile, parent)
         self._lab = window
+
+    def setWebChannel(self, *_: Any) -> None:
+        """pywebview's, which would lie open to every page; the bridge makes its own."""
 
     def javaScriptAlert(self, origin: Any, text: str) -> None:
         self._lab.dialog(f"alert: {text[:200]}")

@@ -15,6 +15,7 @@ from webview.platforms import qt as backend
 from ... import messages as m
 from ...manifest import Manifest
 from .bounds import BoundsWatch
+from .bridge import Bridge
 from .evaluation import Evaluation
 from .page import Page, inject_agent, make_popup
 
@@ -45,6 +46,7 @@ class QtWindow:
         self.window: Any = None
         self.view: Any = None
         self.page: Any = None
+        self.bridge: Bridge | None = None
         self.popups: list[Any] = []
         self._closing = False
         self._renderer = 0
@@ -123,6 +125,8 @@ class QtWindow:
         page.loadingChanged.connect(self._loading)
         if self.gui.order.theme in GROUND:
             page.setBackgroundColor(GROUND[self.gui.order.theme])
+        if self.order.page_transport != "websocket":
+            self.bridge = Bridge(self, page)
         self._inject()
         return page
 
@@ -146,12 +150,13 @@ class QtWindow:
 
     def _inject(self) -> None:
         order, host = self.order, self.gui.order
+        by_socket = order.page_transport != "host"
         inject_agent(
             self.page,
             {
                 "origin": self.manifest.origin,
-                "url": host.url,
-                "token": order.token,
+                "url": host.url if by_socket else "",
+                "token": order.token if by_socket else "",
                 "place": order.place,
                 "instance": order.instance,
                 "appId": self.manifest.app_id,
@@ -161,6 +166,7 @@ class QtWindow:
                 "placement": PLACEMENT[host.isolation],
                 "color": self.manifest.look.color or "",
             },
+            self.bridge is not None,
         )
 
     # --- what the supervisor asks
@@ -171,6 +177,8 @@ class QtWindow:
         self.order = msgspec.structs.replace(
             self.order, instance=order.instance, incarnation=order.incarnation, token=order.token
         )
+        if self.bridge:
+            self.bridge.forget()
         self._inject()
         self.page.load(QtCore.QUrl(self.manifest.page_url))
 
@@ -186,6 +194,11 @@ class QtWindow:
             0,
             lambda _: self.host.send(m.PagePong(seq=seq, place=self.place, incarnation=incarnation)),
         )
+
+    def to_page(self, word: m.BridgeSend | m.BridgeTaken | m.BridgeClose) -> None:
+        """Something for the page that speaks through this host."""
+        if self.bridge:
+            self.bridge.pass_on(word)
 
     def run_js(self, code: str) -> None:
         """Run code and forget it."""
@@ -249,6 +262,8 @@ class QtWindow:
         self._renderer_started()
         if status == Status.LoadStartedStatus:
             return
+        if self.bridge:
+            self.bridge.look()
         # What was to run in the document before may be lost; what still answers does so at once.
         before, self._evaluations = self._evaluations, []
         QtCore.QTimer.singleShot(LOST_AFTER, lambda: [evaluation.lost() for evaluation in before])

@@ -6,16 +6,22 @@
  * of the app's own origin, never an iframe and never a page that was navigated to from it: its token speaks for the app.
  */
 
+import { BridgeRoad } from "./bridge.js";
 import type { Config } from "./config.js";
 import { announce, makeDesktopAgent } from "./desktop_agent.js";
 import { defineLab } from "./lab.js";
 import { SocketMessaging } from "./messaging.js";
+import * as native from "./natives.js";
+import { SocketRoad } from "./socket.js";
 import { Transport } from "./transport.js";
 
 declare const __LABPLATFORM__: Config;
 
 function start(config: Config): void {
-  const transport = new Transport(config.url, config.token);
+  const session = native.uuid();
+  const socket = config.url ? new SocketRoad(config.url, config.token, session) : null;
+  const bridge = config.relay ? BridgeRoad.find(config.relay, session) : null;
+  const transport = new Transport(socket ?? bridge, socket && bridge);
   const messaging = new SocketMessaging(transport, { appId: config.appId, instanceId: config.instance });
   const agent = makeDesktopAgent(messaging);
   defineLab(config, transport, agent);

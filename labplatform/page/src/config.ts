@@ -1,12 +1,14 @@
-/** What the app host tells the agent about its page. In the page's renderer; the token in it is for transport.ts alone. */
+/** What the app host tells the agent about its page. In the page's renderer; the token in it is for socket.ts alone. */
 
 export interface Config {
   /** The only origin that gets an agent. */
   readonly origin: string;
-  /** The supervisor's WebSocket. */
+  /** The supervisor's WebSocket; empty where the page is to go through its host. */
   readonly url: string;
-  /** Proves to the supervisor which incarnation of which instance speaks. */
+  /** Proves to the supervisor which incarnation of which instance speaks, over a WebSocket. */
   readonly token: string;
+  /** The name by which the relay to the app host is found, a secret of this document's; empty where there is none. */
+  readonly relay: string;
   readonly place: string;
   readonly instance: string;
   readonly appId: string;

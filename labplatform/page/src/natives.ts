@@ -24,6 +24,7 @@ function getterOf<Self, Name extends keyof Self & string>(prototype: Self, name:
 
 export const Socket = WebSocket;
 export const sendText = uncurried<WebSocket, [text: string], void>(WebSocket.prototype.send);
+export const bufferedAmount = getterOf(WebSocket.prototype, "bufferedAmount");
 export const closeSocket = uncurried<WebSocket, [], void>(WebSocket.prototype.close);
 export const listen = uncurried<EventTarget, [type: string, listener: (event: Event) => void, capture?: boolean], void>(
   EventTarget.prototype.addEventListener,
@@ -31,6 +32,7 @@ export const listen = uncurried<EventTarget, [type: string, listener: (event: Ev
 export const dispatch = uncurried<EventTarget, [event: Event], boolean>(EventTarget.prototype.dispatchEvent);
 export const messageData = getterOf(MessageEvent.prototype, "data");
 export const closeCode = getterOf(CloseEvent.prototype, "code");
+export const eventDetail = getterOf(CustomEvent.prototype, "detail");
 export const blockedUri = getterOf(SecurityPolicyViolationEvent.prototype, "blockedURI");
 export const violatedDirective = getterOf(SecurityPolicyViolationEvent.prototype, "effectiveDirective");
 
@@ -41,6 +43,9 @@ export const { freeze, defineProperty } = Object;
 export const NativePromise = Promise;
 export const NativeError = Error;
 export const NativeEvent = Event;
+export const NativeCustomEvent = CustomEvent;
+export const NativeMouseEvent = MouseEvent;
+export const NativeTarget = EventTarget;
 
 export const startTimer: (action: () => void, milliseconds: number) => number = setTimeout;
 export const stopTimer: (timer: number) => void = clearTimeout;

@@ -1,13 +1,17 @@
 /**
- * The page's connection to the supervisor: token first, pings answered, kept up while the page lives. In the page's
- * renderer. Leaves to messaging.ts what the messages mean.
+ * The page's connection to the supervisor: introduced first, pings answered, kept up while the page lives. In the page's
+ * renderer. Leaves to socket.ts and bridge.ts what carries it, and to messaging.ts what the messages mean.
  *
  * A connection may break, the session goes on: both sides count the messages of the session (all but the transport's own
  * words) and keep those that the other has not acknowledged. A new connection begins by telling the counts, and goes on
  * behind the last message that arrived. So each message arrives once, in the order of `send`. What is kept is bounded;
  * what does not fit and did get lost is said in the console.
+ *
+ * Where the first way to the supervisor turns out to be barred, by the page's security policy or because nothing can be
+ * reached that way, the session goes on over the second.
  */
 
+import { type Channel, type Listener, REFUSED, REPLACED, type Road } from "./channel.js";
 import { Gatherer, messagesOf } from "./frames.js";
 import * as native from "./natives.js";
 import { Vitals } from "./vitals.js";
@@ -15,9 +19,11 @@ import { Vitals } from "./vitals.js";
 /** Milliseconds. */
 const FIRST_DELAY = 50;
 const LONGEST_DELAY = 2_000;
-/** Where the page's policy forbids the connection: each try puts a line of the browser's into the page's console. */
-const BLOCKED_DELAY = 30_000;
+/** Where the page may not connect, and has no other way: each try puts a line of the browser's into its console. */
+const BARRED_DELAY = 30_000;
 const WELCOME_DEADLINE = 5_000;
+/** The same until there is a connection at all, where there is another way to go. */
+const OPEN_DEADLINE = 2_000;
 
 /** Messages that may wait for a connection, and characters of them; the same again of what waits to be acknowledged. */
 const QUEUE_LIMIT = 10_000;
@@ -27,9 +33,6 @@ const ACKNOWLEDGE_AFTER = 64;
 const ACKNOWLEDGE_SIZE = 1 << 18;
 /** Bytes of one message; the supervisor cuts off who sends more. */
 const MESSAGE_LIMIT = 1 << 20;
-
-const REFUSED = 4001;
-const REPLACED = 4003;
 
 /** A message that was accepted for sending; `cancel` takes it back if no connection has had it yet. */
 export interface Outgoing {
@@ -79,8 +82,9 @@ class Queue<Item extends Outgoing = Outgoing> {
 }
 
 export class Transport {
-  readonly #url: string;
-  readonly #hello: string;
+  #road: Road | null;
+  /** Another way, for when the first is barred. */
+  #other: Road | null;
   /** Messages that a connection was given, counted from the session's start. */
   #handed = 0;
   /** The last of them, which may not have arrived; the oldest first. */
@@ -92,21 +96,23 @@ export class Transport {
   #told = 0;
   #untold = 0;
   #receiver: Receiver | null = null;
-  #socket: WebSocket | null = null;
+  /** The connection, and who hears of it; a former one is heard no more. */
+  #channel: Channel | null = null;
+  #listener: Listener | null = null;
   #gatherer: Gatherer | null = null;
+  #deadline = 0;
   #online = false;
   #onlineSince = 0;
   #ended = "";
   #delay = FIRST_DELAY;
   #retryTimer = 0;
-  #blocked = false;
+  #barred = false;
   #warned = false;
   readonly #vitals = new Vitals();
 
-  constructor(url: string, token: string) {
-    this.#url = url;
-    // Made into text now: later, a `toJSON` that the page puts on Object.prototype would be shown the token.
-    this.#hello = native.stringify({ type: "hello", role: "page", token, session: native.uuid() }).slice(0, -1);
+  constructor(road: Road | null, other: Road | null) {
+    this.#road = road;
+    this.#other = other;
   }
 
   get online(): boolean {
@@ -116,7 +122,14 @@ export class Transport {
   start(receiver: Receiver): void {
     this.#receiver = receiver;
     this.#vitals.start();
-    native.listen(window, "securitypolicyviolation", (event) => this.#violation(event), true);
+    this.#travel();
+  }
+
+  #travel(): void {
+    const road = this.#road;
+    road?.whenBarred((why) => {
+      if (this.#road === road && !this.#online && !this.#ended && !this.#barred) this.#turnBack(why);
+    });
     this.#connect();
   }
 
@@ -128,14 +141,18 @@ export class Transport {
       throw new native.NativeError(`labplatform: a message of ${size} bytes is over the limit of ${MESSAGE_LIMIT}`);
     }
     const outgoing = { text };
-    if (this.#online && this.#gatherer) {
-      this.#hand(this.#gatherer, outgoing);
+    const channel = this.#channel;
+    const gatherer = this.#gatherer;
+    if (channel && gatherer && !this.#waiting.length && !channel.full) {
+      this.#hand(gatherer, outgoing);
     } else if (this.#waiting.fits(text)) {
       this.#waiting.push(outgoing);
     } else {
       throw new native.NativeError(
-        `labplatform: not connected, and ${this.#waiting.length} messages wait already; ` +
-          "send again once lab.connected is true",
+        this.#online
+          ? `labplatform: ${this.#waiting.length} messages wait already to be sent; send again in a while`
+          : `labplatform: not connected, and ${this.#waiting.length} messages wait already; ` +
+            "send again once lab.connected is true",
       );
     }
     return outgoing;
@@ -153,6 +170,17 @@ export class Transport {
     this.#kept.push(outgoing);
   }
 
+  /** Hand over what waits, as far as there is room for it. */
+  #flush(channel: Channel, gatherer: Gatherer): void {
+    let count = 0;
+    for (const outgoing of this.#waiting) {
+      if (channel.full) break;
+      this.#hand(gatherer, outgoing);
+      count++;
+    }
+    this.#waiting.drop(count);
+  }
+
   /** The number of the oldest message that can be sent again. */
   get #keptFrom(): number {
     return this.#handed - this.#kept.length;
@@ -164,43 +192,64 @@ export class Transport {
   }
 
   #connect(): void {
-    let socket: WebSocket;
-    try {
-      socket = new native.Socket(this.#url);
-    } catch {
-      this.#blocked = true;
-      this.#warnBlocked();
-      this.#retry();
+    const road = this.#road;
+    if (!road) {
+      this.#warn("this page has no way to the supervisor");
       return;
     }
-    this.#socket = socket;
-    const deadline = native.startTimer(() => {
-      if (this.#socket !== socket || this.#online) return;
-      // Not left to the close event: a server that says nothing may not answer the closing handshake either.
-      native.closeSocket(socket);
+    let opened = false;
+    const listener: Listener = {
+      opened: () => {
+        opened = true;
+        if (this.#listener === listener) this.#expect(WELCOME_DEADLINE, lost);
+      },
+      came: (frame) => {
+        const channel = this.#channel;
+        if (!channel) return;
+        // One of them may have ended the connection; the others come again with the next.
+        for (const message of messagesOf(frame)) if (this.#listener === listener) this.#take(channel, message);
+        if (this.#listener === listener) this.#acknowledge(channel, frame.length);
+      },
+      room: () => {
+        if (this.#listener === listener && this.#channel && this.#gatherer) this.#flush(this.#channel, this.#gatherer);
+      },
+      ended: (code) => {
+        if (this.#listener !== listener) return;
+        if (opened || !this.#other) this.#lost(code);
+        else this.#turnBack("no WebSocket to the supervisor can be opened");
+      },
+    };
+    const lost = () => {
+      // Not left to the end's own event: a server that says nothing may not answer the closing handshake either.
+      this.#channel?.close();
       this.#lost(0);
-    }, WELCOME_DEADLINE);
-    native.listen(socket, "open", () => {
-      native.sendText(socket, `${this.#hello},"received":${this.#received},"kept_from":${this.#keptFrom}}`);
-    });
-    native.listen(socket, "message", (event) => {
-      const frame = native.messageData(event as MessageEvent) as string;
-      for (const message of messagesOf(frame)) if (this.#socket === socket) this.#take(socket, message);
-      if (this.#socket === socket) this.#acknowledge(socket, frame.length);
-    });
-    native.listen(socket, "close", (event) => {
-      native.stopTimer(deadline);
-      if (this.#socket === socket) this.#lost(native.closeCode(event as CloseEvent));
-    });
+    };
+    const unreachable = () => this.#turnBack(`no WebSocket to the supervisor was there within ${OPEN_DEADLINE / 1000} s`);
+    this.#listener = listener;
+    if (this.#other) this.#expect(OPEN_DEADLINE, unreachable);
+    else this.#expect(WELCOME_DEADLINE, lost);
+    try {
+      this.#channel = road.open(() => `"received":${this.#received},"kept_from":${this.#keptFrom}}`, listener);
+    } catch (error) {
+      this.#turnBack(String(error));
+    }
   }
 
-  #take(socket: WebSocket, data: unknown): void {
+  /** Do this unless the connection gets on before that. */
+  #expect(milliseconds: number, otherwise: () => void): void {
+    native.stopTimer(this.#deadline);
+    this.#deadline = native.startTimer(otherwise, milliseconds);
+  }
+
+  #take(channel: Channel, data: unknown): void {
     if (typeof data !== "object" || data === null) return;
     const message = data as Record<string, unknown>;
     switch (message["type"]) {
       case "ping":
         // Here and not later: timers of a hidden page are throttled, its messages are not.
-        native.sendText(socket, `{"type":"pong","seq":${Number(message["seq"])},"received":${this.#received}${this.#vitals.take()}}`);
+        channel.send(
+          `{"type":"pong","seq":${Number(message["seq"])},"received":${this.#received}${this.#vitals.take()}}`,
+        );
         this.#tell();
         this.#acknowledged(message["received"]);
         return;
@@ -208,17 +257,17 @@ export class Transport {
         this.#acknowledged(message["received"]);
         return;
       case "welcome":
-        this.#welcome(socket, message);
+        this.#welcome(channel, message);
         return;
     }
     this.#received++;
     this.#receiver?.message(message);
   }
 
-  #acknowledge(socket: WebSocket, size: number): void {
+  #acknowledge(channel: Channel, size: number): void {
     this.#untold += size;
     if (this.#received - this.#told < ACKNOWLEDGE_AFTER && this.#untold < ACKNOWLEDGE_SIZE) return;
-    native.sendText(socket, `{"type":"ack","received":${this.#received}}`);
+    channel.send(`{"type":"ack","received":${this.#received}}`);
     this.#tell();
   }
 
@@ -227,11 +276,12 @@ export class Transport {
     this.#untold = 0;
   }
 
-  #welcome(socket: WebSocket, message: Record<string, unknown>): void {
+  #welcome(channel: Channel, message: Record<string, unknown>): void {
     if (this.#online) return;
+    native.stopTimer(this.#deadline);
     this.#online = true;
     this.#onlineSince = native.now();
-    this.#blocked = false;
+    this.#barred = false;
     const [received, sent] = [Number(message["received"]) || 0, Number(message["sent"]) || 0];
     const why = String(message["cut_off"] ?? "") || "the connection broke";
     if (sent > this.#received) native.warn(`${sent - this.#received} messages to this page were lost: ${why}`);
@@ -242,20 +292,25 @@ export class Transport {
     this.#tell();
     this.#acknowledged(received);
     // What was put into a connection that is lost is kept, and goes again over this one.
-    const gatherer = new Gatherer((frame) => {
-      if (this.#socket === socket) native.sendText(socket, frame);
+    const gatherer: Gatherer = new Gatherer((frame) => {
+      if (this.#gatherer === gatherer) channel.send(frame);
     });
     this.#gatherer = gatherer;
     for (const { text } of this.#kept) gatherer.put(text);
-    for (const outgoing of this.#waiting) this.#hand(gatherer, outgoing);
-    this.#waiting.drop(this.#waiting.length);
+    this.#flush(channel, gatherer);
+  }
+
+  /** The connection is heard no more. */
+  #drop(): void {
+    native.stopTimer(this.#deadline);
+    this.#channel = this.#listener = this.#gatherer = null;
+    this.#online = false;
   }
 
   #lost(code: number): void {
-    this.#socket = null;
     // Only a connection that held earns a fresh start, else one that is cut off each time would be tried 20 times a second.
     if (this.#online && native.now() - this.#onlineSince > LONGEST_DELAY) this.#delay = FIRST_DELAY;
-    this.#online = false;
+    this.#drop();
     if (code === REFUSED || code === REPLACED) {
       this.#ended =
         code === REFUSED
@@ -270,41 +325,30 @@ export class Transport {
     this.#retry();
   }
 
+  /** This way is barred: take the other one from now on, or wait and see. */
+  #turnBack(why: string): void {
+    this.#channel?.close();
+    this.#drop();
+    if (this.#other) {
+      native.stopTimer(this.#retryTimer);
+      [this.#road, this.#other] = [this.#other, null];
+      this.#road.because(why);
+      this.#travel();
+      return;
+    }
+    this.#barred = true;
+    this.#warn(`${why}; allow it with connect-src ws://127.0.0.1:* to give the page its channels`);
+    this.#retry();
+  }
+
   #retry(): void {
-    let delay = BLOCKED_DELAY;
-    if (!this.#blocked) {
+    let delay = BARRED_DELAY;
+    if (!this.#barred) {
       delay = this.#delay;
       this.#delay = Math.min(2 * delay, LONGEST_DELAY);
     }
-    this.#retryTimer = native.startTimer(() => {
-      this.#retryTimer = 0;
-      this.#connect();
-    }, delay);
-  }
-
-  /** The page's policy forbade a connection. Chromium then sends the socket no close event, other browsers may. */
-  #violation(event: Event): void {
-    if (!event.isTrusted || this.#online || this.#ended || this.#blocked) return;
-    const violation = event as SecurityPolicyViolationEvent;
-    if (native.violatedDirective(violation) !== "connect-src") return;
-    const uri = native.blockedUri(violation);
-    // Browsers name the address, or only its scheme where that is not http.
-    if (uri !== "ws" && !(uri && this.#url.startsWith(uri))) return;
-    this.#blocked = true;
-    this.#warnBlocked();
-    if (this.#retryTimer) {
-      native.stopTimer(this.#retryTimer);
-      this.#retry();
-    } else if (this.#socket) {
-      this.#lost(0);
-    }
-  }
-
-  #warnBlocked(): void {
-    this.#warn(
-      `the page's security policy forbids the connection to ${this.#url}; ` +
-        "allow it with connect-src ws://127.0.0.1:* to give the page its channels",
-    );
+    native.stopTimer(this.#retryTimer);
+    this.#retryTimer = native.startTimer(() => this.#connect(), delay);
   }
 
   #warn(text: string): void {
