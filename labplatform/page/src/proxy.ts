@@ -60,7 +60,7 @@ class UserChannelListener extends DefaultContextListener {
 
   override action(message: BroadcastEvent): void {
     // Messages come in order: a current context whose answer is still to come is this one, or an older one.
-    this.#turn++;
+    if (message.payload.channelId !== null) this.#turn++;
     super.action(message);
   }
 
@@ -70,17 +70,19 @@ class UserChannelListener extends DefaultContextListener {
       this["channelId"] = id;
       this.#turn++;
       this.#caughtUp = undefined;
-      if (channel) return this.catchUp(channel);
+      if (channel) this.#caughtUp = this.#catchUp(channel, this.#turn);
     }
     return this.#caughtUp ?? native.NativePromise.resolve();
   }
 
-  /** Hand over the channel's current context, if that has not been done since the listener is on it. */
-  catchUp(channel: Readable): Promise<void> {
-    this.#caughtUp ??= this.#catchUp(channel, ++this.#turn);
-    return this.#caughtUp;
+  /** It has been added while its page was on this channel. */
+  begin(channel: Readable): Promise<void> {
+    // Or it has heard something already, or been put elsewhere.
+    if (this.#turn === 0) this.#caughtUp = this.#catchUp(channel, 0);
+    return this.#caughtUp ?? native.NativePromise.resolve();
   }
 
+  /** Hand over the channel's current context. */
   async #catchUp(channel: Readable, turn: number): Promise<void> {
     const context = await channel.getCurrentContext(this["contextType"] ?? undefined);
     if (!context || turn !== this.#turn) return;
@@ -107,7 +109,7 @@ export class ChannelSupport extends DefaultChannelSupport {
     await listener.register();
     const now = listener["channelId"];
     if (now !== null) {
-      await listener.catchUp(new DefaultChannel(this.messaging, this.messageExchangeTimeout, now, "user"));
+      await listener.begin(new DefaultChannel(this.messaging, this.messageExchangeTimeout, now, "user"));
     }
     return listener;
   }
