@@ -12,16 +12,19 @@ import type {
   WebConnectionProtocol6Goodbye,
 } from "@finos/fdc3-schema/dist/generated/api/BrowserTypes";
 import type { AppIdentifier } from "@finos/fdc3-standard";
+import { Deadlines } from "./deadlines.js";
 import * as native from "./natives.js";
 import type { Outgoing, Receiver, Transport } from "./transport.js";
 
 type Outbound = AppRequestMessage | WebConnectionProtocol6Goodbye;
 
 interface Pending {
+  readonly request: string;
   readonly type: string;
+  readonly outgoing: Outgoing;
+  readonly deadlines: Deadlines<string>;
   resolve(response: AgentResponseMessage): void;
   reject(error: Error): void;
-  readonly timer: number;
 }
 
 /** An error whose message is FDC3's name for it, as FDC3 apps expect; `cause` says more. */
@@ -33,6 +36,8 @@ export class SocketMessaging extends AbstractMessaging implements Receiver {
   readonly #transport: Transport;
   readonly #listeners = new Map<string, RegisterableListener>();
   readonly #pending = new Map<string, Pending>();
+  /** By their length in milliseconds: there are two of them. */
+  readonly #deadlines = new Map<number, Deadlines<string>>();
   #opened = false;
   #ended = "";
 
@@ -47,7 +52,7 @@ export class SocketMessaging extends AbstractMessaging implements Receiver {
 
   createMeta(): AppRequestMessage["meta"] {
     // Without `source`: the connection says whose message it is.
-    return { requestUuid: native.uuid(), timestamp: native.date() };
+    return { requestUuid: native.uuid(), timestamp: native.timestamp() as unknown as Date };
   }
 
   register(listener: RegisterableListener): void {
@@ -76,20 +81,33 @@ export class SocketMessaging extends AbstractMessaging implements Receiver {
     if (this.#pending.has(requestUuid)) return super.exchange(message, expectedTypeName, timeoutMs);
     return new native.NativePromise<Response>((resolve, reject) => {
       const outgoing = this.#send(message);
-      const timer = native.startTimer(() => {
-        this.#pending.delete(requestUuid);
-        // Or it would be carried out later, although its caller was told that it failed.
-        this.#transport.cancel(outgoing);
-        reject(fdc3Error("ApiTimeout", `${message.type} had no answer within ${timeoutMs / 1000} s`));
-        this.#endWaiting(requestUuid, expectedTypeName);
-      }, timeoutMs);
+      const deadlines = this.#deadlinesOf(timeoutMs);
+      deadlines.add(requestUuid);
       this.#pending.set(requestUuid, {
+        request: message.type,
         type: expectedTypeName,
+        outgoing,
+        deadlines,
         resolve: resolve as (response: AgentResponseMessage) => void,
         reject,
-        timer,
       });
     });
+  }
+
+  #deadlinesOf(milliseconds: number): Deadlines<string> {
+    const known = this.#deadlines.get(milliseconds);
+    if (known) return known;
+    const deadlines = new Deadlines<string>(milliseconds, (requestUuid) => {
+      const late = this.#pending.get(requestUuid);
+      if (!late) return;
+      this.#pending.delete(requestUuid);
+      // Or it would be carried out later, although its caller was told that it failed.
+      this.#transport.cancel(late.outgoing);
+      late.reject(fdc3Error("ApiTimeout", `${late.request} had no answer within ${milliseconds / 1000} s`));
+      this.#endWaiting(requestUuid, late.type);
+    });
+    this.#deadlines.set(milliseconds, deadlines);
+    return deadlines;
   }
 
   /** As AbstractMessaging has it, but an answer that is an error is one: it takes an intent's failed result for a value. */
@@ -107,7 +125,7 @@ export class SocketMessaging extends AbstractMessaging implements Receiver {
   /** The page wants no more of its desktop agent. The connection stays: the platform asks over it whether the page lives. */
   async disconnect(): Promise<void> {
     if (this.#ended) return;
-    this.#send({ type: "WCP6Goodbye", meta: { timestamp: native.date() } });
+    this.#send({ type: "WCP6Goodbye", meta: { timestamp: native.timestamp() as unknown as Date } });
     this.ended("the page has disconnected its desktop agent");
   }
 
@@ -133,8 +151,8 @@ export class SocketMessaging extends AbstractMessaging implements Receiver {
     if (this.#ended) return;
     this.#ended = why;
     this.#listeners.clear();
-    for (const { reject, timer } of this.#pending.values()) {
-      native.stopTimer(timer);
+    for (const [requestUuid, { reject, deadlines }] of this.#pending) {
+      deadlines.done(requestUuid);
       reject(fdc3Error("AgentDisconnected", why));
     }
     this.#pending.clear();
@@ -145,7 +163,7 @@ export class SocketMessaging extends AbstractMessaging implements Receiver {
     const pending = this.#pending.get(requestUuid);
     if (pending?.type !== message.type) return false;
     this.#pending.delete(requestUuid);
-    native.stopTimer(pending.timer);
+    pending.deadlines.done(requestUuid);
     const { error } = message.payload as { error?: string };
     if (error) {
       pending.reject(fdc3Error(error, `the answer was ${message.type}`));
