@@ -39,7 +39,7 @@ def boot_time() -> float:
     raise OSError("/proc/stat has no btime")
 
 
-def _read(path: str) -> bytes:
+def read(path: str) -> bytes:
     """A small file of `/proc`. Without a file object, which takes longer than the reading; an idle platform reads some
     300 of them a second, one for each thread of each app host.
     """
@@ -51,15 +51,15 @@ def _read(path: str) -> bytes:
 
 
 class Stat:
-    """One reading of `/proc/PID/stat`: `name`, `state`, `parent`, `cpu` (seconds used), `threads`, `started` (clock
-    ticks). `text`: what the file says, where it has been read already.
+    """One reading of `/proc/PID/stat`: `name`, `state`, `parent`, `cpu` (seconds used), `cpu_of_children` (of those
+    that it has waited for), `threads`, `started` (clock ticks). `text`: what the file says, if it has been read.
     """
 
-    __slots__ = ("cpu", "name", "parent", "started", "state", "threads")
+    __slots__ = ("cpu", "cpu_of_children", "name", "parent", "started", "state", "threads")
 
     def __init__(self, pid: int, text: bytes | None = None) -> None:
         if text is None:
-            text = _read(f"/proc/{pid}/stat")
+            text = read(f"/proc/{pid}/stat")
         # The name stands in parentheses and may itself hold spaces and parentheses.
         opened, closed = text.index(b"("), text.rindex(b")")
         self.name = text[opened + 1 : closed].decode(errors="replace")
@@ -67,6 +67,7 @@ class Stat:
         self.state = rest[0].decode()
         self.parent = int(rest[1])
         self.cpu = (int(rest[11]) + int(rest[12])) / _TICKS
+        self.cpu_of_children = (int(rest[13]) + int(rest[14])) / _TICKS
         self.threads = int(rest[17])
         self.started = int(rest[19])
 
@@ -82,12 +83,6 @@ def resident(statm: bytes) -> tuple[int, int]:
     return int(fields[1]) * _PAGE, int(fields[2]) * _PAGE
 
 
-def private_memory(pid: int) -> int:
-    """Bytes resident in a process and not shared, from `/proc/PID/statm`. Raises `OSError`, `IndexError` when gone."""
-    rss, shared = resident(_read(f"/proc/{pid}/statm"))
-    return max(0, rss - shared)
-
-
 def children(pid: int) -> list[int]:
     """Direct children of a process, over all of its threads; empty when it is gone."""
     found: list[int] = []
@@ -98,7 +93,7 @@ def children(pid: int) -> list[int]:
     for thread in threads:
         # A thread that ends meanwhile may not hide the children of the others.
         with contextlib.suppress(OSError):
-            found += map(int, _read(f"/proc/{pid}/task/{thread}/children").split())
+            found += map(int, read(f"/proc/{pid}/task/{thread}/children").split())
     return found
 
 

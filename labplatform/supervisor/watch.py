@@ -128,6 +128,7 @@ class Watch:
             rows = sample.trees.get(host.pid)
             if rows is None:
                 continue
+            host.group.seen(rows)
             memory += sum(row.memory for row in rows)
             cpu += sum(row.cpu for row in rows)
             for slot in self._hosts.tenants(host):

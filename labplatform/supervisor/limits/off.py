@@ -6,7 +6,6 @@ from typing import ClassVar
 
 from ...manifest import ResourceLimits
 from ...messages import Usage
-from .. import linux
 from . import tree
 from .tier import Breached, CannotLimit, Group, Tier
 
@@ -31,6 +30,7 @@ class TreeGroup(Group):
 
     root = 0
     _created = 0
+    _peak = 0
 
     async def attach(self, pid: int) -> None:
         """The tree begins here."""
@@ -48,15 +48,10 @@ class TreeGroup(Group):
             raise CannotLimit("limits are off on this platform")
 
     def usage(self) -> Usage:
-        """Read from `/proc`, a process at a time."""
-        memory = processes = 0
-        for pid in linux.tree(self.root) if self._rooted else ():
-            try:
-                memory += linux.private_memory(pid)
-                processes += 1
-            except (OSError, IndexError):
-                continue
-        return Usage(memory=memory, processes=processes)
+        """What the platform's sampler saw last."""
+        memory = sum(row.memory for row in self._rows)
+        self._peak = max(self._peak, memory)
+        return Usage(memory=memory, peak=self._peak, processes=len(self._rows))
 
     def oom_kills(self) -> int:
         """Not known here."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
 from ...manifest import ResourceLimits
-from ...messages import Usage
+from ...messages import ProcessInfo, Usage
 
 T = TypeVar("T")
 
@@ -103,6 +103,7 @@ class Group(ABC):
         self.tier = tier
         self._breached = breached
         self._breach: Breach | None = None
+        self._rows: tuple[ProcessInfo, ...] = ()
 
     @abstractmethod
     async def attach(self, pid: int) -> None:
@@ -114,6 +115,10 @@ class Group(ABC):
 
         Lower than what is used at present is no error: it is exceeded, and goes the way of all that is.
         """
+
+    def seen(self, rows: tuple[ProcessInfo, ...]) -> None:
+        """What the platform's sampler read of its processes just now, for tiers that do not count themselves."""
+        self._rows = rows
 
     @abstractmethod
     def usage(self) -> Usage:

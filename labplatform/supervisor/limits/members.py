@@ -1,0 +1,208 @@
+"""The processes of a watched app, found as soon as they exist and read for next to nothing. Supervisor.
+
+Reading a process costs some microseconds, listing the threads and children of a whole tree some milliseconds. So the
+tree is not listed again and again: Linux tells the last pid that it gave out, and only the pids given out since are
+looked at. What a process's CPU clock says costs a system call and no file; one that has not run has not grown.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import time
+from collections.abc import Container, Iterable, Iterator
+
+from .. import linux
+from .headroom import Cheap
+
+MOST_NEW = 400
+"""Pids given out between two looks from which on listing the trees costs less."""
+WORTH_READING = 100_000
+"""Nanoseconds of CPU in which a process cannot have written much; only after them its memory is read again."""
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+# Through `PyDLL`, which keeps the interpreter's lock: giving it up for each of many short reads would mean to wait,
+# each time, until the supervisor's loop lets go of it, up to 5 ms.
+_libc = ctypes.PyDLL(None)
+_libc.pread.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_long)
+_libc.pread.restype = ctypes.c_ssize_t
+_buffer = ctypes.create_string_buffer(4096)
+
+
+def _pread(descriptor: int) -> bytes:
+    """A small file of `/proc`; empty when its process is gone. On one thread only: there is one buffer."""
+    size = _libc.pread(descriptor, _buffer, len(_buffer), 0)
+    return _buffer.raw[:size] if size > 0 else b""
+
+
+class Newcomers:
+    """Pids that were given out since somebody asked last."""
+
+    def __init__(self) -> None:
+        self._file = os.open("/proc/loadavg", os.O_RDONLY | os.O_CLOEXEC)
+        self._last = self._now()
+
+    def _now(self) -> int:
+        # The fifth field: the pid given out last. https://docs.kernel.org/filesystems/proc.html#kernel-data
+        return int(_pread(self._file).split()[4])
+
+    def take(self) -> range | None:
+        """Them, of threads as well; `None` if they are too many or began anew from the lowest: list the trees then."""
+        before, self._last = self._last, self._now()
+        if self._last < before or self._last - before > MOST_NEW:
+            return None
+        return range(before + 1, self._last + 1)
+
+    def close(self) -> None:
+        """Ask no more."""
+        os.close(self._file)
+
+
+class Member:
+    """One process. `started`: in clock ticks; `cpu`: nanoseconds that it had used itself at the last look."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.started = linux.Stat(pid).started
+        self._statm = os.open(f"/proc/{pid}/statm", os.O_RDONLY | os.O_CLOEXEC)
+        # The clock of a whole process, as glibc's clock_getcpuclockid makes it; see clock_getcpuclockid(3).
+        self._clock = (~pid << 3) | 2
+        self.cpu = 0
+        self._read_at = -WORTH_READING
+        self._cheap = Cheap(0, 0)
+
+    def run(self) -> bool:
+        """Look at its clock; False when it is gone. One that has ended and was not waited for still has one."""
+        try:
+            self.cpu = time.clock_gettime_ns(self._clock)
+        except OSError:
+            return False
+        return True
+
+    def memory(self) -> Cheap:
+        """Its memory, read again if it has run since."""
+        if self.cpu - self._read_at >= WORTH_READING:
+            self._read_at = self.cpu
+            # The file stays that of this process, whoever gets its pid.
+            fields = _pread(self._statm).split()
+            shared = int(fields[2]) * _PAGE if len(fields) > 2 else 0
+            self._cheap = Cheap(max(0, int(fields[1]) * _PAGE - shared), shared) if fields else Cheap(0, 0)
+        return self._cheap
+
+    def exact(self) -> int:
+        """Bytes that it has of its own, its share of what is shared with forks, shared memory, and what is swapped out.
+
+        Pages of files are left out: the system drops them when it has to. A millisecond. A system that does not let
+        this be read gets the cheap figure.
+        """
+        found = 0
+        try:
+            for line in linux.read(f"/proc/{self.pid}/smaps_rollup").splitlines():
+                name, _, rest = line.partition(b":")
+                if name in (b"Pss_Anon", b"Pss_Shmem", b"SwapPss"):
+                    found += int(rest.split()[0]) << 10
+        except OSError:
+            pass
+        return found or self.memory().private
+
+    def close(self) -> None:
+        """Read it no more."""
+        os.close(self._statm)
+
+
+class Members:
+    """The processes below one host, itself among them."""
+
+    def __init__(self, root: int) -> None:
+        self.root = root
+        self.by_pid: dict[int, Member] = {}
+        self._parents = {root}
+        self._lost = 0.0
+        self._high = 0.0
+        self._low = False
+        self._lowest = 0.0
+        self.add([root])
+
+    def add(self, pids: Iterable[int]) -> list[int]:
+        """Take processes in that are below the root; returns the new ones."""
+        new = []
+        for pid in pids:
+            if pid not in self.by_pid:
+                try:
+                    self.by_pid[pid] = Member(pid)
+                except (OSError, ValueError, IndexError):
+                    continue
+                new.append(pid)
+        return new
+
+    def parent(self, pid: int) -> None:
+        """This member has a child."""
+        self._parents.add(pid)
+
+    def look(self) -> list[int]:
+        """Read the clock of each, and forget those that are gone; returns these."""
+        gone = [pid for pid, member in self.by_pid.items() if not member.run()]
+        for pid in gone:
+            self.by_pid.pop(pid).close()
+            self._parents.discard(pid)
+        return gone
+
+    def memory(self) -> Cheap:
+        """All of it, after a look."""
+        private = shared = 0
+        for member in self.by_pid.values():
+            cheap = member.memory()
+            private += cheap.private
+            shared += cheap.shared
+        return Cheap(private, shared)
+
+    def exact(self) -> int:
+        """Bytes of all of them, counted exactly."""
+        return sum(member.exact() for member in self.by_pid.values())
+
+    def cpu(self) -> float:
+        """Seconds used so far by all there are and were, after a look. Never less than before.
+
+        A child's time goes over to its parent when the parent waits for it. One whose parent ignores its end takes its
+        time away with it: what is missing then at two looks in a row is added for good.
+        """
+        waited = 0.0
+        for pid in self._parents:
+            try:
+                waited += linux.Stat(pid).cpu_of_children
+            except (OSError, ValueError, IndexError):
+                continue
+        total = waited + sum(member.cpu for member in self.by_pid.values()) / 1e9 + self._lost
+        if total >= self._high:
+            self._high, self._low = total, False
+        elif not self._low:
+            self._low, self._lowest = True, total
+        else:
+            self._lost += self._high - self._lowest
+            self._high, self._low = total + self._high - self._lowest, False
+        return self._high
+
+    def close(self) -> None:
+        """Read them no more."""
+        for member in self.by_pid.values():
+            member.close()
+        self.by_pid.clear()
+
+
+def new_processes(pids: Iterable[int], owners: Container[int]) -> Iterator[tuple[int, int]]:
+    """(pid, parent) of those among new pids that are processes, not threads, and whose parent is in `owners`."""
+    for pid in pids:
+        try:
+            parent = linux.Stat(pid).parent
+            if parent in owners and _leads(pid):
+                yield pid, parent
+        except (OSError, ValueError, IndexError):
+            continue
+
+
+def _leads(pid: int) -> bool:
+    """Whether this is a process; its threads have pids as well."""
+    for line in linux.read(f"/proc/{pid}/status").splitlines():
+        if line.startswith(b"Tgid:"):
+            return int(line[5:]) == pid
+    return False
