@@ -64,6 +64,13 @@ class AppGone(AppError):
     """The app ended while the call was under way."""
 
 
+class LimitError(AppError, ValueError):
+    """A limit that cannot be set: it is too low or too high for this machine, or nothing here can enforce it.
+
+    What held before still holds. `detail`: `limit`, its name, and `least` or `most`, where there is such a figure.
+    """
+
+
 class JavaScriptError(AppError):
     """Code given to `evaluate_js` threw, or its value is not JSON. `detail`: `name`, `stack`."""
 

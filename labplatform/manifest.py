@@ -8,7 +8,7 @@ keys beside it are this platform's. An unknown key is a warning, kept in `Manife
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
@@ -55,6 +55,10 @@ PageTransport = Literal["auto", "websocket", "host"]
 """How a page reaches the supervisor: by a WebSocket of its own, through its app host, or through its host where it
 cannot open a WebSocket."""
 CorePercent = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
+ProcessCount = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
+_MOST = {"max_cpu": 1e6, "max_processes": 100_000}
+LEAST_HEAP, MOST_HEAP = 64 << 20, 4 << 30
+"""Bytes of JavaScript heap that V8 can be told to take; below, no page starts."""
 
 
 class Size(int):
@@ -63,19 +67,19 @@ class Size(int):
     words = 'a size above zero: bytes, or text such as "500MB" or "350MiB"'
 
 
-def parse_size(value: int | str) -> int:
-    """Bytes from a whole number or from text such as "500MB", "350MiB", "1.5GB". Raises `ValueError`."""
+def parse_size(value: int | str, field: str = "") -> int:
+    """Bytes from a whole number or from text such as "500MB", "350MiB", "1.5GB". Raises `ValueError` about `field`."""
     size = value
     if isinstance(value, str):
         match = _SIZE.fullmatch(value[:100])
         unit = match and _UNITS.get(match[2].upper())
         if not match or unit is None:
-            raise Unexpected(Size.words, value)
+            raise Unexpected(Size.words, value, field)
         size = int(float(match[1]) * unit)
     if isinstance(size, bool) or not isinstance(size, int) or size <= 0:
-        raise Unexpected(Size.words, value)
+        raise Unexpected(Size.words, value, field)
     if size > _LARGEST_SIZE:
-        raise Unexpected("a size below 8 EiB", value)
+        raise Unexpected("a size below 8 EiB", value, field)
     return size
 
 
@@ -150,8 +154,28 @@ class ResourceLimits(_Part, frozen=True):
 
     max_memory: Size | None = None
     max_cpu: CorePercent | None = msgspec.field(default=None, name="maxCPU")
-    max_processes: Annotated[int, msgspec.Meta(ge=1, le=100_000)] | None = None
+    max_processes: ProcessCount | None = None
     js_heap: Size | None = None
+
+    def __post_init__(self) -> None:
+        # A person's call gets the same look as a file, which has been through msgspec by now.
+        for name, kind in (("max_memory", Size), ("js_heap", Size), ("max_cpu", float), ("max_processes", int)):
+            value = getattr(self, name)
+            if value is None or type(value) is Size:
+                continue
+            if kind is Size:
+                msgspec.structs.force_setattr(self, name, Size(parse_size(value, name)))
+            elif isinstance(value, bool) or not isinstance(value, int | kind):
+                raise Unexpected("a number", value, name)
+            elif not 0 < value <= _MOST[name]:
+                raise Unexpected(f"a number above 0 and at most {_MOST[name]:,.0f}", value, name)
+        if self.js_heap is not None and not LEAST_HEAP <= self.js_heap <= MOST_HEAP:
+            raise Unexpected("64 MiB to 4 GiB", self.js_heap, "jsHeap")
+
+    def changed(self, changes: ResourceLimits, lifted: Iterable[str] = ()) -> ResourceLimits:
+        """These, with what is given in `changes` instead, and without those named in `lifted`."""
+        given = {name: value for name, value in msgspec.structs.asdict(changes).items() if value is not None}
+        return msgspec.structs.replace(self, **dict.fromkeys(lifted), **given)
 
 
 class RestartPolicy(_Part, frozen=True):

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from labplatform import messages
-from labplatform.manifest import Manifest, Size, parse_manifest
+from labplatform.manifest import LEAST_HEAP, MOST_HEAP, Manifest, ResourceLimits, Size, parse_manifest
 from labplatform.messages import MAX_HOST_FRAME, Reader, SandboxInfo, Unframer, decode, encode, frame
 
 UNIONS = {
@@ -59,6 +59,13 @@ manifests = st.builds(
     st.integers(1, 2**62),
     st.dictionaries(texts, json_values, max_size=3),
 )
+limits = st.builds(
+    ResourceLimits,
+    max_memory=st.none() | st.integers(1, 2**62),
+    max_cpu=st.none() | st.floats(1e-3, 1e6),
+    max_processes=st.none() | st.integers(1, 100_000),
+    js_heap=st.none() | st.integers(LEAST_HEAP, MOST_HEAP),
+)
 
 
 def values_of(kind):
@@ -68,6 +75,8 @@ def values_of(kind):
             return values_of(inner)
         case shapes.StructType(cls=cls) if cls is Manifest:
             return manifests
+        case shapes.StructType(cls=cls) if cls is ResourceLimits:
+            return limits
         case shapes.StructType(cls=cls, fields=fields):
             return st.builds(cls, **{field.name: values_of(field.type) for field in fields})
         case shapes.UnionType(types=types):

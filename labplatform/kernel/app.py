@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -16,6 +17,7 @@ import traitlets
 
 from .. import messages as m
 from ..errors import LabTimeout, NotRunning
+from ..manifest import ResourceLimits
 from .history import History
 from .observers import Observable
 from .picture import Screenshot
@@ -24,6 +26,15 @@ if TYPE_CHECKING:
     from .platform import Platform
 
 State = Literal["starting", "running", "unresponsive", "stopping", "stopped", "crashed", "backing-off", "failed"]
+
+
+class Keep(Enum):
+    """What stands for "as it is" where `None` means "none at all"."""
+
+    KEEP = "keep"
+
+
+KEEP = Keep.KEEP
 
 _OVER = ("stopped", "failed")
 """States that an app does not leave by itself."""
@@ -47,7 +58,8 @@ class App(Observable):
         None,
         allow_none=True,
         read_only=True,
-        help="Why it ended last: clean-exit, abnormal-exit, killed, crashed, oom, launch-failed, unresponsive.",
+        help="Why it ended last: clean-exit, abnormal-exit, killed, crashed, oom, launch-failed, unresponsive, "
+        "memory-limit, process-limit, memory-eviction (by the machine's own out-of-memory killer).",
     )
     detail = traitlets.Unicode("", read_only=True, help="The same in one clause for people.")
     shared_with = traitlets.Tuple(read_only=True, help="Names of the apps that live in the same host process.")
@@ -111,6 +123,24 @@ class App(Observable):
         return self._status.sandbox
 
     @property
+    def limits(self) -> ResourceLimits:
+        """What it may use; `None` in a field means no limit. How far that holds, `enforcement` says."""
+        return self._status.limits
+
+    @property
+    def usage(self) -> m.Usage:
+        """What it uses of its limits, as they are counted (see `enforcement`); a sampling period old at most."""
+        return self._status.usage
+
+    @property
+    def enforcement(self) -> m.Enforcement:
+        """How its limits are enforced, how memory is counted for them, and what cannot be promised here."""
+        platform = self._platform.enforcement
+        if self._status.tier != "off" or platform.tier == "off":
+            return platform
+        return m.Enforcement(tier="off", why=("it is placed in a process that apps share, and limits hold for one",))
+
+    @property
     def events(self) -> list[m.Entry]:
         """Its lines of the platform's event log, oldest first."""
         return [entry for entry in self._platform.events if entry.place == self.name]
@@ -161,6 +191,30 @@ class App(Observable):
         anew. Raises `NotRunning`, `BadRequest` where it shares its process with others, `LabTimeout`, `AppGone`.
         """
         self._ask(m.Recycle, m.AppStatus, timeout + 1, timeout=timeout)
+
+    def set_resource_limits(
+        self,
+        max_memory: int | str | Keep | None = KEEP,
+        max_cpu: float | Keep | None = KEEP,
+        max_processes: int | Keep | None = KEEP,
+        js_heap: int | str | Keep | None = KEEP,
+        timeout: float = 5.0,
+    ) -> ResourceLimits:
+        """Change what it may use while it runs; what is not named stays, `None` lifts a limit. Returns what holds now.
+
+        `max_memory`: bytes, or text such as "350MB"; `max_cpu`: percent of one core; both over all of its processes,
+        and in force within a tenth of a second. Below what it uses at present it is over its limit at once.
+        `max_processes`: how many it may have. `js_heap`: bytes or text, from its next process on, for V8 is told at its
+        start. The limits stay when it is restarted. Raises `ValueError` for what is no limit at all, and `LimitError`,
+        with the figure, for one that cannot be had here; what held before holds on then. `NotRunning` if it has ended.
+        """
+        named = {"max_memory": max_memory, "max_cpu": max_cpu, "max_processes": max_processes, "js_heap": js_heap}
+        given = {name: value for name, value in named.items() if value is not KEEP}
+        changes = ResourceLimits(**given)
+        lifted = tuple(name for name, value in given.items() if value is None)
+        status = self._ask(m.SetLimits, m.AppStatus, timeout, changes=changes, lifted=lifted)
+        self._platform._adopt(status)
+        return status.limits
 
     def screenshot(self, path: str | Path | None = None, timeout: float = 5.0) -> Screenshot:
         """A picture of its window, shown by a notebook; saved as PNG if a path is given. Waits `timeout` seconds."""

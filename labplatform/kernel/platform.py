@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import traitlets
@@ -25,7 +25,7 @@ from .. import app_ids, directory, machine
 from .. import messages as m
 from ..connection import Asked, Connection
 from ..errors import LabError, PlatformError, PlatformStopped, StartError, SupervisorLost, UnknownApp
-from ..manifest import Manifest, PageTransport, parse_size
+from ..manifest import Manifest, PageTransport, ResourceLimits, parse_size
 from ..resources import manifests_folder
 from .app import App
 from .observers import Observable, ObserverThread
@@ -48,12 +48,14 @@ class Platform(Observable):
     labplatform. What an address holds is fetched here and now, within 10 seconds. `isolation`: "process" gives every
     app its own OS process; "shared-process" puts all of them in one, each with a renderer of its own; "shared-renderer"
     puts all pages in one renderer as well. `display`: "auto" takes the screen if there is one, "offscreen" never does.
-    `theme`: "auto", "light" or "dark". `js_heap`: how much JavaScript heap a renderer may fill, in bytes or as text,
-    64 MiB to 4 GiB; V8 ends it there. `heartbeat`: how a hang is noticed. `sampling`: seconds between two readings of
-    memory and CPU, 0.1 to 10. `page_transport`: how pages reach the platform, unless their manifests say: by a
-    "websocket" of their own, through their "host" process, or "auto", through it where they can open no WebSocket.
-    `resolver`: chooses between apps, see `Platform.resolver`; `resolver_timeout`: seconds that a choice may take, at
-    most 50. `alongside`: keep the platform this process started before, instead of replacing it.
+    `theme`: "auto", "light" or "dark". `js_heap`: how much JavaScript heap a renderer may fill, in bytes or as text, 64
+    MiB to 4 GiB; V8 ends it there. `heartbeat`: how a hang is noticed. `limits`: how the limits of apps are enforced,
+    "auto" for the best way that works here, else "cgroup-v2", "systemd", "cgroup-v1", "watchdog" or "off";
+    `enforcement` says what came of it. `sampling`: seconds between two readings of memory and CPU, 0.1 to 10.
+    `page_transport`: how pages reach the platform, unless their manifests say: by a "websocket" of their own, through
+    their "host" process, or "auto", through it where they can open no WebSocket. `resolver`: chooses between apps, see
+    `Platform.resolver`; `resolver_timeout`: seconds that a choice may take, at most 50. `alongside`: keep the platform
+    this process started before, instead of replacing it.
 
     Starts on first use, or as a context manager, which also stops it. Raises `ManifestError`, `StartError`.
     """
@@ -84,6 +86,7 @@ class Platform(Observable):
         theme: m.Theme = "auto",
         js_heap: int | str = "1GiB",
         heartbeat: m.Heartbeat | None = None,
+        limits: m.LimitsWish = "auto",
         sampling: float = 1.0,
         page_transport: PageTransport = "auto",
         resolver: Resolver | None = None,
@@ -100,6 +103,9 @@ class Platform(Observable):
             raise ValueError(f'theme is "auto", "light" or "dark", not {theme!r}')
         if page_transport not in ("auto", "websocket", "host"):
             raise ValueError(f'page_transport is "auto", "websocket" or "host", not {page_transport!r}')
+        if limits not in get_args(m.LimitsWish):
+            raise ValueError(f"limits is one of {', '.join(get_args(m.LimitsWish))}; not {limits!r}")
+        self._limits = limits
         self._js_heap = parse_size(js_heap)
         if not 64 << 20 <= self._js_heap <= 4 << 30:
             raise ValueError(f"js_heap is 64 MiB to 4 GiB, not {js_heap!r}")
@@ -127,6 +133,7 @@ class Platform(Observable):
         self._process: SupervisorProcess | None = None
         self._connection: Connection | None = None
         self._why_over = ""
+        self._enforcement: m.Enforcement | None = None
         self.resolver = resolver
 
     # --- start and stop
@@ -173,6 +180,7 @@ class Platform(Observable):
             theme=self._theme,
             heartbeat=self._heartbeat,
             page_transport=self._page_transport,
+            limits=self._limits,
             sampling=self._sampling,
             resolver_timeout=self._resolver_timeout,
         )
@@ -190,6 +198,7 @@ class Platform(Observable):
             on_end=self._connection_ended,
         )
         so_far = self._connection.ask(m.Subscribe, list[m.Entry], timeout)
+        self._enforcement = self._connection.ask(m.Describe, m.PlatformStatus, timeout).enforcement
         with self._news_lock:
             # News may have come before this answer was taken, with entries that are in it as well.
             known = {entry.seq: entry for entry in [*so_far, *self._entries]}
@@ -283,6 +292,13 @@ class Platform(Observable):
         """Where other terminals find this platform; `None` while it does not run."""
         return Path(self._process.ready.connection_file) if self._process else None
 
+    @property
+    def enforcement(self) -> m.Enforcement:
+        """How the limits of its apps are enforced, and what cannot be promised here. Starts the platform."""
+        if self._enforcement is None:
+            self.start()
+        return self._enforcement
+
     def describe(self) -> m.PlatformStatus:
         """The platform and all its apps, asked of the supervisor now."""
         return self._ask(m.Describe, m.PlatformStatus, 5.0)
@@ -304,21 +320,25 @@ class Platform(Observable):
 
     # --- what it does
 
-    def launch(self, app: directory.Place, timeout: float = 30.0) -> App:
+    def launch(self, app: directory.Place, timeout: float = 30.0, resource_limits: ResourceLimits | None = None) -> App:
         """Start an app and return it when its page is ready.
 
         `app`: an app id, also with its directory's host (`app@host`); the address of a page, of an OpenFin manifest or
         of a record of an app directory; the path of a manifest, a record or an app's folder; decoded JSON; or a
-        `Manifest`. `timeout`: seconds. An interrupt undoes the launch. Raises `UnknownApp`, `ManifestError`, and
-        `LaunchError` with the cause when it does not come up; nothing of it is left then.
+        `Manifest`. `timeout`: seconds. `resource_limits`: what is given there counts instead of the manifest's. An
+        interrupt undoes the launch. Raises `UnknownApp`, `ManifestError`, `LimitError` for a limit that cannot be had
+        here, and `LaunchError` with the cause when it does not come up; nothing of it is left then.
         """
+        if not isinstance(resource_limits, ResourceLimits | None):
+            raise TypeError(f"resource_limits is a labplatform.ResourceLimits, not {resource_limits!r}")
         self._refuse_in_observer("launch()")
         meant = self._meant(app, timeout)
         if len(meant) != 1:
             raise UnknownApp(
                 f"{app} holds {len(meant)} apps; launch one of them, or give the place to Platform() or launch_all()"
             )
-        status = self._ask(m.Launch, m.AppStatus, timeout + 6, timeout=timeout, **_order(meant[0]))
+        fields = _order(meant[0]) | {"limits": resource_limits}
+        status = self._ask(m.Launch, m.AppStatus, timeout + 6, timeout=timeout, **fields)
         return self._adopt(status)
 
     def launch_all(self, *apps: directory.Place, timeout: float = 30.0) -> list[App]:

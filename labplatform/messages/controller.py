@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from ..manifest import Manifest
+from ..manifest import Manifest, ResourceLimits
 from .choosing import IntentQuestion, ResolverKind
 from .shown import AppStatus, Entry, PlatformMetrics
 from .words import MAX_TEXT, CrashKind, Message, Timeout
@@ -29,12 +29,14 @@ class Hello(Message, frozen=True, tag="hello"):
 class Launch(Message, frozen=True, tag="launch"):
     """Start an app: one the platform knows by id, or one given by its manifest. Answered when its page is ready.
 
-    `timeout`: seconds until the launch is given up and undone.
+    `limits`: what is given there counts instead of the manifest's. `timeout`: seconds until the launch is given up and
+    undone.
     """
 
     id: int
     app_id: str = ""
     manifest: Manifest | None = None
+    limits: ResourceLimits | None = None
     timeout: Timeout = 30.0
 
 
@@ -76,6 +78,18 @@ class Crash(Message, frozen=True, tag="crash"):
     place: str
     how: CrashKind
     timeout: Timeout = 30.0
+
+
+class SetLimits(Message, frozen=True, tag="set-limits"):
+    """Change what an app may use, from now on; answered with `AppStatus` once it holds.
+
+    `changes`: what is not given there stays as it is. `lifted`: names of fields that are not limited any more.
+    """
+
+    id: int
+    place: str
+    changes: ResourceLimits = ResourceLimits()
+    lifted: tuple[Literal["max_memory", "max_cpu", "max_processes", "js_heap"], ...] = ()
 
 
 class Evaluate(Message, frozen=True, tag="evaluate"):
@@ -169,6 +183,7 @@ Request = (
     | Restart
     | Recycle
     | Crash
+    | SetLimits
     | Evaluate
     | Capture
     | Watch

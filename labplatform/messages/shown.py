@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from ..capacity import Capacity
+from ..manifest import ResourceLimits
 
 
 class ProcessInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,22 +113,42 @@ class SandboxInfo(msgspec.Struct, frozen=True, kw_only=True):
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """What a whole app uses, as its tier of limits counts it.
 
-    `memory`, `peak`: bytes, now and at most so far. `cpu`: seconds used so far. `throttled`: periods in which it had to
-    wait for more CPU. `processes`: how many there are. A figure that a tier does not have is 0.
+    `memory`, `peak`: bytes, now and at most so far. `throttled`: how often it has had to wait because it had used up
+    its CPU. `processes`: how many there are.
     """
 
     memory: int = 0
     peak: int = 0
-    cpu: float = 0.0
     throttled: int = 0
     processes: int = 0
+
+
+class Enforcement(msgspec.Struct, frozen=True, kw_only=True):
+    """How limits are enforced, in words for people.
+
+    `tier`: "cgroup-v2", "systemd", "cgroup-v1", "watchdog", or "off". `why`: why nothing better, one clause a tier.
+    `counts`: what it takes for an app's memory. `cannot`: what it does not promise.
+    """
+
+    tier: str
+    why: tuple[str, ...] = ()
+    counts: str = ""
+    cannot: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        lines = [f"{self.tier}: {self.counts}" if self.counts else self.tier]
+        return "\n".join(
+            [*lines, *(f"  not taken: {reason}" for reason in self.why), *(f"  {no}" for no in self.cannot)]
+        )
 
 
 class AppStatus(msgspec.Struct, frozen=True, kw_only=True):
     """All that a controller shows of one app. Times are seconds since the epoch, sizes bytes.
 
     `revision` grows with each status the supervisor gives, so that an older one is told from a newer one. `reason` says
-    why the app ended last, in Electron's process-gone words (and `unresponsive`); `detail` in plain ones.
+    why the app ended last, in Electron's process-gone words (and `unresponsive`, `memory-limit`, `process-limit`);
+    `detail` in plain ones. `limits`: what it is held to, as far as `tier` does; that is "off" in a host that several
+    apps share. `usage`: what counts against them.
     """
 
     revision: int
@@ -149,6 +170,9 @@ class AppStatus(msgspec.Struct, frozen=True, kw_only=True):
     dialog: str | None
     processes: tuple[ProcessInfo, ...]
     metrics: AppMetrics | None
+    limits: ResourceLimits
+    tier: str
+    usage: Usage
     sandbox: SandboxInfo
     color: str | None
 
@@ -157,6 +181,7 @@ class PlatformStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The platform as a whole."""
 
     metrics: PlatformMetrics
+    enforcement: Enforcement
     guardian_pid: int
     controller_pid: int
     isolation: str

@@ -6,12 +6,14 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from ..manifest import LEAST_HEAP, MOST_HEAP
+
 Isolation = Literal["process", "shared-process", "shared-renderer"]
 LimitsWish = Literal["auto", "cgroup-v2", "systemd", "cgroup-v1", "watchdog", "off"]
 """How limits are to be enforced: the best way this machine has, one by name, or not at all."""
 CrashKind = Literal["abort", "kill", "segfault", "renderer", "oom", "hang", "exit"]
 Theme = Literal["auto", "light", "dark"]
-JsHeap = Annotated[int, msgspec.Meta(ge=64 << 20, le=4 << 30)]
+JsHeap = Annotated[int, msgspec.Meta(ge=LEAST_HEAP, le=MOST_HEAP)]
 """Bytes of JavaScript heap a renderer may fill before V8 ends it as out of memory; V8 itself stops at 4 GiB."""
 Timeout = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 

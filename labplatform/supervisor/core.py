@@ -28,6 +28,8 @@ from .fdc3.router import Router
 from .hosts import Hosts
 from .launching import Launching
 from .lifecycle import State
+from .limits.tier import Breach
+from .limits.wanted import Judge
 from .log import Log
 from .pages import PageSpeaker
 from .peer import CLOSE_GONE
@@ -82,6 +84,7 @@ class Supervisor:
         """Open the door and begin to watch."""
         self._session.mkdir(mode=0o700, exist_ok=True)
         self.limits, self.why_no_better = await limits.choose(self.order.limits, self._session)
+        self.limits_judge = Judge(self.limits.needs)
         for remark in self.order.remarks:
             self.log.remark(remark, kind="manifest", level="warning")
         await self.door.open()
@@ -207,6 +210,13 @@ class Supervisor:
             text = f"there is no user channel {slot.user_channel!r} for it to begin on; there are: {there}"
             self.log.remark(text, kind="fdc3", place=slot.name, level="warning")
 
+    def exceeded(self, slot: Slot, breach: Breach) -> None:
+        """An app went over a limit for which it is ended."""
+        event = lifecycle.Exceeded(
+            at=time.time(), incarnation=slot.life.incarnation, reason=breach.reason, detail=breach.words
+        )
+        self.feed(slot, event)
+
     def ready_if_so(self, slot: Slot) -> None:
         """Ready is: loaded, and its agent connected; but a page that is not at home has no agent."""
         if slot.state is State.STARTING and slot.loaded and (slot.page or not slot.has_page):
@@ -214,6 +224,8 @@ class Supervisor:
 
     def _ready(self, slot: Slot) -> None:
         slot.ready_at = time.time()
+        if slot.host and slot.tier == self.limits.name:
+            self.limits_judge.saw_ready(slot.has_page, slot.host.group.usage().memory)
         # Only now: a renderer that has just been forked has not closed its sandbox yet.
         slot.sandbox = sandbox_of(slot.renderer) if slot.renderer else m.SandboxInfo(why="no renderer process")
         self.feed(slot, lifecycle.Ready(at=slot.ready_at, incarnation=slot.life.incarnation))
@@ -424,6 +436,12 @@ class Supervisor:
         """The platform and all its apps."""
         return m.PlatformStatus(
             metrics=self.watch.metrics,
+            enforcement=m.Enforcement(
+                tier=self.limits.name,
+                why=self.why_no_better,
+                counts=self.limits.counts,
+                cannot=self.limits.cannot,
+            ),
             guardian_pid=os.getppid(),
             controller_pid=self.order.controller_pid,
             isolation=self.order.isolation,

@@ -1,7 +1,8 @@
 """From evidence to a reason: why a host process or a renderer ended. Pure; runs in the supervisor.
 
 Reasons are Electron's process-gone words (https://www.electronjs.org/docs/latest/api/structures/render-process-gone-details):
-clean-exit, abnormal-exit, killed, crashed, oom, launch-failed; and `unresponsive`, which Electron does not have.
+clean-exit, abnormal-exit, killed, crashed, oom, launch-failed, memory-eviction; and three that Electron does not have:
+`unresponsive`, `memory-limit`, `process-limit`.
 """
 
 from __future__ import annotations

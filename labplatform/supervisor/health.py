@@ -31,17 +31,18 @@ class Pulse:
     """The pings of one thing that should answer. `rtt`: seconds that answers took."""
 
     def __init__(self) -> None:
-        self.missed = 0
+        self.missed = 0.0
         self.rtt = Worst()
         self._sent = 0
         self._answered = 0
         self._sent_at = 0.0
         self._open_since: float | None = None
 
-    def sent(self, seq: int, at: float) -> None:
-        """A ping goes out; one still open counts as missed."""
+    def sent(self, seq: int, at: float, ran: float = 1.0) -> None:
+        """A ping goes out; one still open counts as missed. `ran`: the share of the time since the ping before in which
+        it was let run; one that had to stand still for its CPU limit is not silent for that."""
         if self._answered < self._sent:
-            self.missed += 1
+            self.missed += ran
         self._sent, self._sent_at = seq, at
         if self._open_since is None:
             self._open_since = at
@@ -75,5 +76,5 @@ def verdict(heartbeat: Heartbeat, gui: Pulse, page: Pulse | None) -> tuple[str, 
     """
     for what, pulse in (("GUI thread", gui), ("page", page)):
         if pulse is not None and pulse.missed >= heartbeat.silent_after:
-            return what, pulse.missed, pulse.missed >= heartbeat.ended_after
+            return what, int(pulse.missed), pulse.missed >= heartbeat.ended_after
     return None

@@ -18,10 +18,10 @@ import msgspec
 
 from .. import messages as m
 from ..errors import LabTimeout
-from ..manifest import ResourceLimits
+from ..manifest import Manifest, ResourceLimits
 from . import endings
 from .lifecycle import State
-from .limits.tier import Breach, Group
+from .limits.tier import Breach, CannotLimit, Group
 from .profiles import Profiles
 from .slot import Slot
 from .spawn import HostProcess
@@ -36,6 +36,7 @@ class Hosts:
         self.alive: dict[str, HostProcess] = {}
         self.dying: set[HostProcess] = set()
         self.waiting: dict[str, HostProcess] = {}
+        self._closing: dict[asyncio.Task[None], str] = {}
         self._platform = platform
         self._order: m.SupervisorOrder = platform.order
         self._profiles = Profiles(session, lambda place, text: platform.log.remark(text, place=place, level="warning"))
@@ -49,6 +50,8 @@ class Hosts:
                 await asyncio.wait_for(host.exited.wait(), seconds)
             except TimeoutError:
                 pass
+        if closing := [task for task, closed in self._closing.items() if closed == key]:
+            await asyncio.wait(closing, timeout=seconds)
 
     async def end_all(self, seconds: float) -> None:
         """Kill every host that is still there and wait, at most `seconds` for each, until it is gone."""
@@ -58,6 +61,8 @@ class Hosts:
                 await asyncio.wait_for(host.exited.wait(), seconds)
             except TimeoutError:
                 pass
+        if self._closing:
+            await asyncio.wait(self._closing, timeout=seconds)
 
     # --- where an app runs
 
@@ -70,6 +75,18 @@ class Hosts:
             return "shared", self._order.isolation
         affinity = slot.manifest.startup_app.process_affinity
         return (f"affinity:{affinity}", "shared-renderer") if affinity else (f"app:{slot.name}", "process")
+
+    def unlimited(self, manifest: Manifest) -> str:
+        """Why no limits can hold for this app, in one clause; empty if they can."""
+        if self._platform.limits.name == "off":
+            return "limits are off on this platform"
+        if self._order.isolation != "process":
+            return (
+                f"all apps of this platform share one process ({self._order.isolation}), and limits hold for a process"
+            )
+        if affinity := manifest.startup_app.process_affinity:
+            return f"it shares its process with the apps of processAffinity {affinity!r}, and limits hold for a process"
+        return ""
 
     def tenants(self, host: HostProcess) -> list[Slot]:
         """The apps that a host holds now."""
@@ -93,6 +110,7 @@ class Hosts:
                 )
                 return
         manifest = slot.manifest
+        slot.tier = self._platform.limits.name if isolation == "process" else "off"
         if slot.window_open and slot.host is host:
             order: Any = m.ReloadInstance(
                 place=slot.name, instance=slot.instance, incarnation=slot.life.incarnation, token=slot.token
@@ -141,6 +159,22 @@ class Hosts:
             raise LabTimeout(f"waited {seconds:g} s for a fresh process for {slot.name}", app=slot.name)
         return host
 
+    async def set_limits(self, slot: Slot, limits: ResourceLimits) -> None:
+        """Hold an app to these from now on, and the process that is to take over its place. Raises `CannotLimit`, and
+        what held before holds still.
+        """
+        key, _ = self.placement(slot)
+        done: list[HostProcess] = []
+        # A restart meanwhile has begun with the former limits.
+        while hosts := [host for host in (slot.host, self.waiting.get(key)) if host and host not in done]:
+            try:
+                await hosts[0].group.set(limits)
+            except CannotLimit:
+                for host in done:
+                    await host.group.set(slot.limits)
+                raise
+            done.append(hosts[0])
+
     def dismiss(self, slot: Slot) -> None:
         """Nobody will need the process that was prepared for this app."""
         key, _ = self.placement(slot)
@@ -154,6 +188,7 @@ class Hosts:
 
     def _spawn(self, key: str, isolation: m.Isolation, slot: Slot) -> HostProcess:
         title = slot.name if isolation == "process" else key.removeprefix("affinity:")
+        limits = slot.limits if isolation == "process" else ResourceLimits()
         order = m.HostOrder(
             host=key,
             title=title,
@@ -161,21 +196,21 @@ class Hosts:
             isolation=isolation,
             qt_platform=self._order.qt_platform,
             chromium_flags=self._order.chromium_flags,
-            js_heap=self._order.js_heap,
+            js_heap=limits.js_heap or self._order.js_heap,
             shared_renderer=isolation == "shared-renderer",
             windowless=isolation == "process" and not slot.has_page,
             theme=self._order.theme,
         )
-        limits = slot.manifest.startup_app.resource_limits if isolation == "process" else ResourceLimits()
         group = self._platform.limits.group(title, limits, self._breached)
         return HostProcess(key, order, group, self._platform.from_host, self._gone, self._noticed)
 
     def _breached(self, group: Group, breach: Breach) -> None:
         """A limit was exceeded; what ran under it is gone, or goes now."""
-        for host in [*self.alive.values(), *self.dying]:
+        for host in [*self.alive.values(), *self.waiting.values(), *self.dying]:
             if host.group is group:
                 for slot in self.tenants(host):
-                    self.end(slot, endings.Ending(breach.reason, breach.words))
+                    self._platform.exceeded(slot, breach)
+                self.kill(host)
 
     def share_names(self, host: HostProcess) -> None:
         """Tell each tenant of a host who the others are."""
@@ -262,6 +297,9 @@ class Hosts:
 
     def _gone(self, host: HostProcess, returncode: int) -> None:
         self.dying.discard(host)
+        closing = self._loop.create_task(host.group.close())
+        self._closing[closing] = host.key
+        closing.add_done_callback(self._closing.pop)
         if stack := endings.python_stack(host.stderr_tail):
             self._platform.log.remark(stack, kind="traceback", place=host.order.title, level="error")
         tenants = self.tenants(host)

@@ -11,8 +11,8 @@ import time
 from typing import Any
 
 from .. import machine
-from ..errors import LabError, LaunchError, PlatformStopped
-from ..manifest import Manifest
+from ..errors import LabError, LaunchError, LimitError, PlatformStopped
+from ..manifest import Manifest, ResourceLimits
 from . import lifecycle
 from .lifecycle import State
 from .slot import Slot
@@ -33,10 +33,11 @@ class Launching:
     def __init__(self, platform: Any) -> None:
         self._platform = platform
 
-    def begin(self, manifest: Manifest, timeout: float) -> Slot:
+    def begin(self, manifest: Manifest, timeout: float, limits: ResourceLimits | None = None) -> Slot:
         """Begin to start one more instance, and what it requires. Returns at once; its instanceId is known then.
 
-        `timeout`: seconds until it must be ready. Raises `LaunchError`, `PlatformStopped`.
+        `timeout`: seconds until it must be ready. `limits`: what is given there counts instead of the manifest's.
+        Raises `LaunchError`, `LimitError`, `PlatformStopped`.
         """
         platform = self._platform
         if sum(slot.live for slot in platform.slots.values()) >= MOST_APPS:
@@ -45,7 +46,7 @@ class Launching:
             raise PlatformStopped(f"{manifest.app_id} was not launched: the platform is being stopped")
         for warning in manifest.warnings:
             platform.log.remark(warning, kind="manifest", level="warning")
-        slot = self._new_slot(manifest)
+        slot = self._new_slot(manifest, limits or ResourceLimits())
         self._warn_of_shortage(slot)
         self._launch_requirements(manifest, timeout)
         platform.feed(slot, lifecycle.Launched(at=time.time(), policy=manifest.restart, timeout=timeout))
@@ -104,14 +105,32 @@ class Launching:
             return ""
         return f"This machine lacks {', '.join(sorted(libraries))}; run: {machine.install_line(packages)}"
 
-    def _new_slot(self, manifest: Manifest) -> Slot:
+    def _limits(self, name: str, manifest: Manifest, asked: ResourceLimits) -> ResourceLimits:
+        """What this app is to be held to. Raises `LimitError` if what was asked for it cannot be had."""
+        platform = self._platform
+        written, page = manifest.startup_app.resource_limits, manifest.page_url is not None
+        if why := platform.hosts.unlimited(manifest):
+            if asked != ResourceLimits():
+                raise LimitError(f"{name}: {why}; launch it without limits", app=name)
+            if written != ResourceLimits():
+                platform.log.remark(f"its limits do not hold: {why}", kind="limits", place=name, level="warning")
+            return written
+        capacity = platform.watch.metrics.capacity
+        platform.limits_judge.check(name, asked, page, capacity)
+        possible, problems = platform.limits_judge.possible(written, page, capacity)
+        for problem in problems:
+            text = f"its manifest's {problem.limit} does not hold: {problem.words}"
+            platform.log.remark(text, kind="limits", place=name, level="warning")
+        return possible.changed(asked)
+
+    def _new_slot(self, manifest: Manifest, asked: ResourceLimits) -> Slot:
         slots = self._platform.slots
         name, number = manifest.uuid, 1
         # A place that ended is free for the next launch of the same app.
         while name in slots and (slots[name].live or slots[name].state is State.BACKING_OFF):
             number += 1
             name = f"{manifest.uuid}-{number}"
-        slot = Slot(name, manifest)
+        slot = Slot(name, manifest, self._limits(name, manifest, asked))
         if name in slots:
             # The log goes on as one story: incarnations keep counting.
             slot.life = slots[name].life
@@ -132,5 +151,5 @@ class Launching:
                     f"requires {app_id!r}, but no manifest has that uuid", place=manifest.uuid, level="warning"
                 )
                 continue
-            slot = self._new_slot(required)
+            slot = self._new_slot(required, ResourceLimits())
             platform.feed(slot, lifecycle.Launched(at=time.time(), policy=required.restart, timeout=timeout))

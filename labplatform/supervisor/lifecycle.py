@@ -113,8 +113,16 @@ class HangExpired(_Event, frozen=True, tag="hang-expired"):
     missed: int
 
 
+class Exceeded(_Event, frozen=True, tag="exceeded"):
+    """It went over a limit for which it is ended. `reason`: `memory-limit` or `process-limit`."""
+
+    incarnation: int
+    reason: str
+    detail: str
+
+
 class Ended(_Event, frozen=True, tag="ended"):
-    """Its process or page is gone. `reason`: Electron's process-gone words, `unresponsive` among them."""
+    """Its process or page is gone. `reason`: one of the words in `endings`."""
 
     incarnation: int
     reason: str
@@ -175,6 +183,7 @@ Event = (
     | Silent
     | Answered
     | HangExpired
+    | Exceeded
     | Ended
     | BackedOff
     | GaveUp
@@ -284,6 +293,10 @@ def _hang_expired(life: Life, event: HangExpired) -> Step:
     return life, (End("unresponsive", f"its {event.what} left {event.missed} pings in a row unanswered"),)
 
 
+def _exceeded(life: Life, event: Exceeded) -> Step:
+    return (life, (End(event.reason, event.detail),)) if life.state in LIVE else (life, ())
+
+
 def _ended(life: Life, event: Ended) -> Step:
     if life.state not in LIVE:
         return life, ()
@@ -382,6 +395,7 @@ _HANDLERS = {
     Silent: _silent,
     Answered: _answered,
     HangExpired: _hang_expired,
+    Exceeded: _exceeded,
     Ended: _ended,
     BackedOff: _backed_off,
     GaveUp: _gave_up,

@@ -70,7 +70,7 @@ class Log:
 
 def _words(event: lifecycle.Event) -> str:
     match event:
-        case lifecycle.Ended():
+        case lifecycle.Ended() | lifecycle.Exceeded():
             return f"{event.reason}: {event.detail}"
         case lifecycle.BackedOff():
             return f"starts again in {event.delay:g} s"

@@ -16,10 +16,12 @@ from typing import Any
 import msgspec
 
 from .. import messages as m
-from ..errors import AppGone, BadRequest, LabError, LabTimeout, LaunchError, NotRunning, UnknownApp
+from ..errors import AppGone, BadRequest, LabError, LabTimeout, LaunchError, LimitError, NotRunning, UnknownApp
 from ..errors import from_wire as error_from_wire
 from . import lifecycle
 from .lifecycle import State
+from .limits.tier import CannotLimit
+from .limits.wanted import in_words
 from .peer import Peer
 from .slot import Slot
 
@@ -58,6 +60,7 @@ class ControllerSpeaker:
             m.Restart: self._restart,
             m.Recycle: self._recycle,
             m.Crash: self._crash,
+            m.SetLimits: self._set_limits,
             m.Evaluate: self._evaluate,
             m.Capture: self._capture,
             m.Watch: self._watch,
@@ -160,7 +163,7 @@ class ControllerSpeaker:
         else:
             known = ", ".join(sorted(supervisor.manifests)) or "none"
             raise UnknownApp(f"no manifest has the uuid {request.app_id!r}; known: {known}", app=request.app_id)
-        slot = supervisor.launching.begin(manifest, request.timeout)
+        slot = supervisor.launching.begin(manifest, request.timeout, request.limits)
         await supervisor.launching.finish(slot, request.timeout)
         return slot.status()
 
@@ -206,6 +209,28 @@ class ControllerSpeaker:
     async def _settle(self, slot: Slot, met: Any, seconds: float, wish: str) -> None:
         if not await self._supervisor.until(slot, met, seconds):
             raise LabTimeout(f"waited {seconds:g} s for {slot.name} {wish}; it is {slot.state}", app=slot.name)
+
+    async def _set_limits(self, peer: Peer, request: m.SetLimits) -> m.AppStatus:
+        slot, supervisor = self._slot(request.place), self._supervisor
+        if slot.state in (State.STOPPED, State.FAILED, State.STOPPING):
+            raise NotRunning(
+                f"{slot.name} is {slot.state}; launch it again with the limits that it is to have",
+                app=slot.name,
+                state=str(slot.state),
+            )
+        if why := supervisor.hosts.unlimited(slot.manifest):
+            raise LimitError(f"{slot.name}: {why}; nothing was changed", app=slot.name)
+        async with slot.setting_limits:
+            wanted = slot.limits.changed(request.changes, request.lifted)
+            supervisor.limits_judge.check(slot.name, request.changes, slot.has_page, supervisor.watch.metrics.capacity)
+            try:
+                await supervisor.hosts.set_limits(slot, wanted)
+            except CannotLimit as error:
+                raise LimitError(f"{slot.name}: {error}; what held before still holds", app=slot.name) from None
+            slot.limits = wanted
+        supervisor.log.remark(in_words(wanted), kind="limits", place=slot.name)
+        supervisor.touch(slot)
+        return slot.status()
 
     # --- faults
 

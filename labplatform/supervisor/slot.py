@@ -10,7 +10,7 @@ import uuid
 from collections import deque
 
 from .. import messages as m
-from ..manifest import Manifest
+from ..manifest import Manifest, ResourceLimits
 from .endings import Ending
 from .figures import PageFigures
 from .health import Pulse
@@ -26,15 +26,19 @@ CONSOLE_KEPT = 50
 COMPLAINTS_A_SECOND = 5
 """Errors of an app's own doing, on its page's console or in what it asks of others, that go into the platform's log in
 a second; the lines of the console are all kept apart."""
+NO_LIMITS = ResourceLimits()
 _revisions = itertools.count(1)
 
 
 class Slot:
     """A place and its present incarnation."""
 
-    def __init__(self, name: str, manifest: Manifest) -> None:
+    def __init__(self, name: str, manifest: Manifest, limits: ResourceLimits = NO_LIMITS) -> None:
         self.name = name
         self.manifest = manifest
+        self.limits = limits
+        self.tier = ""
+        self.setting_limits = asyncio.Lock()
         self.life = Life()
         self.since = 0.0
         self.ready_at: float | None = None
@@ -133,6 +137,9 @@ class Slot:
             dialog=self.dialog,
             processes=self.processes if self.live else (),
             metrics=self.metrics if self.live else None,
+            limits=self.limits,
+            tier=self.tier,
+            usage=self.host.group.usage() if self.host and self.live else m.Usage(),
             sandbox=self.sandbox,
             color=self.manifest.look.color,
         )

@@ -62,6 +62,7 @@ class HostProcess:
         self._transport: asyncio.WriteTransport | None = None
         self._stderr_transport: asyncio.ReadTransport | None = None
         self._early: list[bytes] | None = []
+        self._throttled = 0
         self.exited = asyncio.Event()
         self._answered = asyncio.Event()
 
@@ -120,6 +121,13 @@ class HostProcess:
     def kill(self) -> None:
         """SIGKILL the host and everything below it; it is under way when this returns."""
         self.group.kill_all()
+
+    def share_run(self) -> float:
+        """Of the time since this was asked last, the share in which it was let run: less than 1 where it has used up
+        its CPU meanwhile and had to wait. On a core of its own, that is; with several busy processes it is less yet."""
+        throttled, self._throttled = self._throttled, self.group.usage().throttled
+        percent = self.group.limits.max_cpu
+        return min(1.0, percent / 100) if percent and self._throttled > throttled else 1.0
 
     @property
     def stderr_tail(self) -> str:
@@ -207,7 +215,6 @@ class HostProcess:
             self._process.stdout.close()
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
-        self._closing = self._loop.create_task(self.group.close())
         self._gone(self, self._returncode)
 
 

@@ -59,15 +59,16 @@ class Watch:
             now = self._loop.time()
             for host in list(self._hosts.alive.values()):
                 through_host = []
+                ran = host.share_run()
                 tenants = self._hosts.tenants(host)
                 # A dialog holds up its renderer, and with it every page in there.
                 asking = {slot.renderer for slot in tenants if slot.dialog}
                 for slot in tenants:
                     if slot.state not in (State.RUNNING, State.UNRESPONSIVE):
                         continue
-                    slot.gui_pulse.sent(self._sequence, now)
+                    slot.gui_pulse.sent(self._sequence, now, ran)
                     if slot.has_page and slot.dialog is None and slot.renderer not in asking:
-                        slot.page_pulse.sent(self._sequence, now)
+                        slot.page_pulse.sent(self._sequence, now, ran)
                         if slot.page:
                             received = slot.session.tell() if slot.session else 0
                             slot.page.send(m.Ping(seq=self._sequence, received=received))

@@ -59,6 +59,18 @@ def test_the_excused_starts_afresh():
     assert pulse.missed == 1
 
 
+def test_who_was_let_run_a_quarter_of_the_time_has_four_times_as_long():
+    pulse = Pulse()
+    for seq in range(1, 12):
+        pulse.sent(seq, float(seq), 0.25)
+    assert verdict(BEAT, pulse, None) is None
+    for seq in range(12, 14):
+        pulse.sent(seq, float(seq), 0.25)
+    assert verdict(BEAT, pulse, None) == ("GUI thread", 3, False)
+    pulse.answered(13, 14.0)
+    assert pulse.missed == 0
+
+
 def test_verdicts_in_their_order():
     well = Pulse()
     assert verdict(BEAT, well, well) is None

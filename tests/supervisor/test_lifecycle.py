@@ -27,6 +27,7 @@ def _one_of_each(at: float, incarnation: int) -> list[lc.Event]:
         lc.Silent(at=at, incarnation=incarnation, what="page", missed=3),
         lc.Answered(at=at, incarnation=incarnation),
         lc.HangExpired(at=at, incarnation=incarnation, what="page", missed=9),
+        lc.Exceeded(at=at, incarnation=incarnation, reason="memory-limit", detail="it used 2 MB of 1 MB"),
         lc.Ended(at=at, incarnation=incarnation, reason="clean-exit", detail=""),
         *(lc.Ended(at=at, incarnation=incarnation, reason=reason, detail="d") for reason in BAD_REASONS),
         lc.BackedOff(at=at, delay=0.5),
@@ -266,6 +267,15 @@ def test_a_clean_exit_is_no_reason_to_start_again():
     story.feed(lc.Ready(at=0, incarnation=1))
     story.feed(lc.Ended(at=1, incarnation=1, reason="clean-exit", detail="its window was closed"))
     assert (story.life.state, story.life.reason) == (State.STOPPED, "clean-exit")
+
+
+@pytest.mark.parametrize("state", State)
+def test_who_exceeds_a_limit_is_ended_with_that_reason_while_it_lives(state):
+    life = Life(policy=POLICY, state=state, incarnation=1, settled=True)
+    event = lc.Exceeded(at=1, incarnation=1, reason="memory-limit", detail="it used 2 MB, and its limit is 1 MB")
+    after, actions = lc.step(life, event)
+    assert after is life
+    assert actions == ((lc.End("memory-limit", event.detail),) if state in LIVE else ())
 
 
 def test_a_stop_during_a_restart_wins():

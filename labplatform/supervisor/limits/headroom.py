@@ -29,13 +29,13 @@ class Cheap(NamedTuple):
 
 
 class Headroom:
-    """The memory of one app against its limit, in bytes. `last`, `peak`: what was seen, as exactly as it was seen."""
+    """The memory of one app against its limit, in bytes. `last`, `peak`: what it has and had at most, most likely."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.last = self.peak = 0
         self._exact = 0
-        self._private = self._total = 0
+        self._private = self._total = self._private_then = 0
         self._before = 0
         self._at: float | None = None
         self._pace = 0.0
@@ -48,6 +48,10 @@ class Headroom:
         grown = max(cheap.private - self._private, cheap.private + cheap.shared - self._total)
         return self._exact + grown
 
+    def likely(self, cheap: Cheap) -> int:
+        """What the app has by now, if nothing of what it shares is its own that was not before."""
+        return max(0, self._exact + cheap.private - self._private_then)
+
     def doubtful(self, cheap: Cheap) -> bool:
         """Whether it may be over its limit, so that it has to be counted exactly."""
         return self.estimate(cheap) > self.limit
@@ -55,7 +59,8 @@ class Headroom:
     def counted(self, exact: int, cheap: Cheap) -> bool:
         """Take an exact count, and the cheap one made beside it. Returns whether it is over the limit."""
         self._exact = exact
-        self._private, self._total = cheap.private, cheap.private + cheap.shared
+        self._private_then = self._private = cheap.private
+        self._total = cheap.private + cheap.shared
         self.last = exact
         self.peak = max(self.peak, exact)
         return exact > self.limit
@@ -63,8 +68,8 @@ class Headroom:
     def next_look(self, now: float, cheap: Cheap) -> float:
         """Seconds until the next look."""
         size = self.estimate(cheap)
-        self.last = size
-        self.peak = max(self.peak, size)
+        self.last = self.likely(cheap)
+        self.peak = max(self.peak, self.last)
         room = max(0.0, self.limit - size)
         if self._at is not None and now > self._at:
             # A leak that pauses for one look is still a leak.

@@ -7,7 +7,7 @@ from typing import ClassVar
 from ...manifest import ResourceLimits
 from ...messages import Usage
 from . import tree
-from .tier import Breached, CannotLimit, Group, Tier
+from .tier import Breached, CannotLimit, Group, Needs, Tier
 
 
 class Off(Tier):
@@ -16,6 +16,7 @@ class Off(Tier):
     name = "off"
     counts = "resident memory of all of its processes, less what they share with files and other processes"
     cannot: ClassVar[tuple[str, ...]] = ("no limit is enforced",)
+    needs = Needs(page=1, service=1)
 
     async def open(self) -> None:
         """Always there."""

@@ -48,6 +48,13 @@ class Breach(NamedTuple):
         return {"memory": "memory-limit", "processes": "process-limit"}[self.what]
 
 
+class Needs(NamedTuple):
+    """Bytes that an empty app needs at least, with a page and without, as a tier counts them."""
+
+    page: int
+    service: int
+
+
 Breached = Callable[["Group", Breach], None]
 """Told on the supervisor's loop, once for each group."""
 
@@ -55,13 +62,14 @@ Breached = Callable[["Group", Breach], None]
 class Tier(ABC):
     """One way to limit apps, on one platform. `name`: as in `Platform(limits=…)`.
 
-    `counts`: how it counts memory; `cannot`: what it cannot promise; both for people. `session`: the platform's own
-    folder.
+    `counts`: how it counts memory; `cannot`: what it cannot promise; both for people. `needs`: measured, see
+    `labplatform bench`. `session`: the platform's own folder.
     """
 
     name: ClassVar[str]
     counts: ClassVar[str]
     cannot: ClassVar[tuple[str, ...]]
+    needs: ClassVar[Needs]
 
     def __init__(self, session: Path) -> None:
         self._session = session

@@ -23,13 +23,17 @@ from .budget import Budget
 from .headroom import PERIOD, Headroom
 from .members import Members, Newcomers, new_processes
 from .off import TreeGroup
-from .tier import Breach, Breached, Tier
+from .tier import Breach, Breached, Needs, Tier
 
 BACKSTOP = 1 << 30
-"""Bytes above its limit that one process of an app may reserve to write into, by RLIMIT_DATA: Linux refuses more, should
-a leak outrun the thread. What the stacks of Chromium's threads reserve and never use is some 600 MB."""
+"""Bytes above its limit that one process of an app may reserve to write into, by RLIMIT_DATA: Linux refuses more, if a
+leak outruns the thread. What the stacks of Chromium's threads reserve and never use is some 600 MB."""
 LEAST_BACKSTOP = 1 << 32
 """Bytes it is at least: V8 plans its heap by it when a page starts, and gives up below 4 GiB."""
+NEVER = 3600.0
+"""Seconds until the next look at what has no limit; one that is set meanwhile is looked at at once."""
+STUMBLED = 1.0
+"""Seconds after which an app is looked at again when looking at it failed."""
 
 _log = logging.getLogger("labplatform.supervisor")
 
@@ -47,6 +51,7 @@ class Watchdog(Tier):
         "an app that wants more CPU than its limit is stopped and continued as a whole, ten times a second",
         "a process that the app starts under another user is neither stopped nor ended",
     )
+    needs = Needs(page=85_000_000, service=10_000_000)
 
     def __init__(self, session: Path) -> None:
         super().__init__(session)
@@ -126,7 +131,7 @@ class WatchedGroup(TreeGroup):
     def __init__(self, tier: Watchdog, name: str, limits: ResourceLimits, breached: Breached) -> None:
         super().__init__(tier, name, limits, breached)
         self.due = 0.0
-        self._members: Members
+        self._members: Members | None = None
         self._headroom: Headroom | None = None
         self._budget: Budget | None = None
         self._halted: dict[int, int] = {}
@@ -164,12 +169,12 @@ class WatchedGroup(TreeGroup):
     def usage(self) -> Usage:
         """The last look's figures."""
         usage = super().usage()
-        headroom, budget = self._headroom, self._budget
+        headroom, budget, members = self._headroom, self._budget, self._members
         return Usage(
             memory=headroom.last if headroom else usage.memory,
             peak=max(usage.peak, headroom.peak if headroom else 0),
             throttled=budget.times_stopped if budget else 0,
-            processes=len(self._members.by_pid) if self._limited else usage.processes,
+            processes=len(members.by_pid) if members and self._limited else usage.processes,
         )
 
     def kill_all(self) -> None:
