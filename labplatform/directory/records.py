@@ -64,9 +64,9 @@ class Application(_Part, frozen=True):
     """One record, as far as it matters here."""
 
     app_id: AppIdText
-    title: Words
     type: Literal["web", "native", "citrix", "onlineNative", "other"]
     details: dict[str, Any]
+    title: Words | None = None
     name: str | None = None
     version: str | None = None
     tooltip: str | None = None
@@ -78,6 +78,11 @@ class Application(_Part, frozen=True):
     screenshots: tuple[Image, ...] | None = None
     interop: _Interop | None = None
     host_manifests: dict[str, Any] | None = None
+
+    @property
+    def shown(self) -> str:
+        """What people call it. The standard wants a title, but its own conformance tests have an app without one."""
+        return self.title or (self.name or self.app_id)[:200]
 
     @property
     def host_manifest(self) -> Any:
@@ -115,7 +120,9 @@ def manifest_of(app: Application, source: Source, where: str = "$", settings: Se
     channel = {key: interop.pop(key) for key in ("currentContextGroup",) if key in interop}
     said_twice += [f"interop.{key}" for key in interop]
     remarks += [f"{settings.source.name}: {path}.{key} is passed over: the record says it" for key in said_twice]
-    startup |= {"uuid": place_name(app.app_id), "name": app.title, "description": app.description or ""}
+    if app.title is None:
+        remarks.append(f"{source.name}: {where} has no title; the app is called {app.shown!r}")
+    startup |= {"uuid": place_name(app.app_id), "name": app.shown, "description": app.description or ""}
     whole = own | {
         "startup_app": startup | ({} if url is None else {"url": url}),
         "interop": (msgspec.to_builtins(app.interop) if app.interop else {}) | channel,

@@ -195,10 +195,18 @@ def test_wrong_values(change, where, expected):
     assert expected in error.detail["expected"]
 
 
-@pytest.mark.parametrize("key", ["appId", "title", "type", "details"])
+@pytest.mark.parametrize("key", ["appId", "type", "details"])
 def test_what_is_required(key):
     record = {name: value for name, value in RECORD.items() if name != key}
     assert refused(record).detail["where"] == f"$.{key}"
+
+
+def test_an_app_without_a_title_is_called_something_else_and_that_is_said():
+    """FDC3's own conformance tests have one."""
+    for name, shown in (("Old", "Old"), (None, "my-application")):
+        manifest = read(RECORD | {"title": None, "name": name})
+        assert manifest.title == shown
+        assert manifest.warnings == (f"{FILE.name}: $ has no title; the app is called {shown!r}",)
 
 
 def test_a_record_of_the_first_version_is_told_apart():
@@ -348,7 +356,7 @@ def test_one_bad_record_does_not_cost_the_others(form):
     assert list(found.manifests) == ["a", "d"]
     assert len(found.remarks) == (2 if form == "list" else 3)
     at = "$[1]" if form == "list" else "$.applications[1]"
-    assert found.remarks[0].startswith(f"{FAR.name}: at {at}.title: expected text of 1 to 200 characters; found 7; ")
+    assert found.remarks[0].startswith(f"{FAR.name}: at {at}.title: expected text of 1 to 200 characters, or null; found 7; ")
     assert all(remark.endswith("this record is passed over") for remark in found.remarks)
 
 
