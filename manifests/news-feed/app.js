@@ -1,6 +1,10 @@
 /* news-feed: sample headlines of news.json, shown as the replay reaches their day. The headlines are made up; only the
-   days are the replay's. */
-import { byId, day, put, start, TICKERS } from "./_lab/lab.js";
+   days are the replay's. It follows the instrument of its user channel, and shows the news that an intent asks for. */
+import "./_lab/channels.js";
+import { byId, make, put } from "./_lab/dom.js";
+import { follow, handle, inWords } from "./_lab/fdc3.js";
+import { start, TICKERS } from "./_lab/prices.js";
+import { day } from "./_lab/writing.js";
 
 const NEW_FOR = 14; // days of the replay for which a headline counts as new
 
@@ -10,35 +14,43 @@ let date = "";
 let about = "";
 let problem = "";
 
+const channels = document.querySelector("lab-channels");
+
 for (const ticker of ["", ...TICKERS]) {
-  const label = document.createElement("label");
-  const radio = Object.assign(document.createElement("input"), { type: "radio", name: "about", value: ticker });
-  const text = document.createElement("span");
-  text.textContent = ticker || "All";
-  radio.checked = ticker === about;
-  label.append(radio, text);
-  byId("pick").append(label);
-  radio.addEventListener("change", () => {
-    about = ticker;
-    filter();
-    byId("scroll").scrollTop = 0;
-  });
+  const radio = make("input", { type: "radio", name: "about", value: ticker, checked: ticker === about });
+  byId("pick").append(make("label", {}, radio, make("span", { textContent: ticker || "All" })));
+  radio.addEventListener("change", () => choose(ticker));
 }
 
-function element(name, text, ...inside) {
-  const node = document.createElement(name);
-  node.append(text, ...inside);
-  return node;
+function choose(ticker) {
+  about = ticker;
+  document.querySelector(`input[name="about"][value="${ticker}"]`).checked = true;
+  filter();
+  byId("scroll").scrollTop = 0;
 }
+
+/** Another app wants the news of this one: `how` is an intent, or "" where it only told the channel. */
+function ask(ticker, how, from) {
+  const here = TICKERS.includes(ticker);
+  if (here) choose(ticker);
+  channels.note(here ? how || ticker : `${ticker} is not here`, `from ${from || "the channel"}`);
+}
+
+/** The current instrument of the channel first: what is asked for by an intent counts for more. */
+async function listen() {
+  await follow((ticker, from) => ask(ticker, "", from));
+  await handle("ViewNews", (ticker, from) => ask(ticker, "ViewNews", from));
+}
+
+const element = (name, text, ...inside) => make(name, {}, text, ...inside);
 
 function item({ date: when, title, source, tickers }) {
-  const node = document.createElement("li");
+  const node = make("li");
   const time = element("time", day(when, true), element("small", when.slice(0, 4)));
   time.dateTime = when;
   const from = element("p", `${source} · `);
   tickers.forEach((ticker, at) => from.append(at ? " · " : "", element("b", ticker)));
-  const words = document.createElement("div");
-  words.append(element("h2", title), from);
+  const words = make("div", {}, element("h2", title), from);
   node.append(time, words);
   node.dataset.tickers = tickers.join(" ");
   node.dataset.date = when;
@@ -85,6 +97,7 @@ function count() {
   put(byId("none"), problem || (date ? `No ${what} up to ${day(date)}.` : "Headlines appear in step with the replay."));
 }
 
+listen().catch((error) => channels.note("not following", inWords(error)));
 start({
   onQuotes(context) {
     if (context.date === date) return;

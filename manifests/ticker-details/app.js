@@ -1,6 +1,12 @@
-/* ticker-details: one share up close. `#MSFT` in the address chooses the first one, the buttons any other. There is no
-   order book, because the data has no bids and asks: averages, best and worst day come from the closes in the chart. */
-import { byId, day, History, move, price, put, range, shape, shares, start, TICKERS } from "./_lab/lab.js";
+/* ticker-details: one share up close. It follows the instrument of its user channel, and shows what an intent asks for;
+   `#MSFT` in the address chooses the first one, the buttons any other. There is no order book, because the data has no
+   bids and asks: averages, best and worst day come from the closes in the chart. */
+import "./_lab/channels.js";
+import { byId, make, put, shape } from "./_lab/dom.js";
+import { follow, handle, inWords } from "./_lab/fdc3.js";
+import { raise } from "./_lab/intents.js";
+import { History, start, TICKERS } from "./_lab/prices.js";
+import { day, move, price, range, shares } from "./_lab/writing.js";
 
 const RIGHT = 52; // px for prices beside the chart
 const BOTTOM = 20; // px for days below it
@@ -9,6 +15,7 @@ const TOP = 8;
 const LINES = 4; // about so many grid lines
 
 const history = new History();
+const channels = document.querySelector("lab-channels");
 let quotes = new Map();
 let chosen = fromAddress() ?? TICKERS[0];
 
@@ -20,12 +27,8 @@ function fromAddress() {
 // --- the choice ------------------------------------------------------------------------------------------------------
 
 for (const ticker of TICKERS) {
-  const label = document.createElement("label");
-  const radio = Object.assign(document.createElement("input"), { type: "radio", name: "ticker", value: ticker });
-  const text = document.createElement("span");
-  text.textContent = ticker;
-  label.append(radio, text);
-  byId("pick").append(label);
+  const radio = make("input", { type: "radio", name: "ticker", value: ticker });
+  byId("pick").append(make("label", {}, radio, make("span", { textContent: ticker })));
   radio.addEventListener("change", () => choose(ticker));
 }
 
@@ -37,6 +40,33 @@ function choose(ticker) {
 }
 
 addEventListener("hashchange", () => choose(fromAddress() ?? chosen));
+
+/** Another app wants this one shown: `how` is an intent, or "" where it only told the channel. */
+function ask(ticker, how, from) {
+  const here = TICKERS.includes(ticker);
+  if (here) choose(ticker);
+  channels.note(here ? how || ticker : `${ticker} is not here`, `from ${from || "the channel"}`);
+}
+
+/** The chart alone, or all figures around it. */
+function whole(chart) {
+  byId("whole").setAttribute("aria-pressed", String(chart));
+  document.body.toggleAttribute("data-chart", chart);
+}
+
+byId("whole").addEventListener("click", () => whole(!document.body.hasAttribute("data-chart")));
+byId("news").addEventListener("click", () => raise("ViewNews", chosen, quotes.get(chosen)?.name));
+
+/** The current instrument of the channel first: what is asked for by an intent counts for more. */
+async function listen() {
+  await follow((ticker, from) => ask(ticker, "", from));
+  for (const [intent, chart] of [["ViewInstrument", false], ["ViewChart", true]]) {
+    await handle(intent, (ticker, from) => {
+      whole(chart);
+      ask(ticker, intent, from);
+    });
+  }
+}
 
 // --- figures ---------------------------------------------------------------------------------------------------------
 
@@ -195,6 +225,7 @@ new ResizeObserver(([entry]) => {
 }).observe(byId("chart"));
 
 choose(chosen);
+listen().catch((error) => channels.note("not following", inWords(error)));
 start({
   onQuotes(context) {
     quotes = new Map(context.quotes.map((quote) => [quote.ticker, quote]));

@@ -1,6 +1,12 @@
-/* ticker-list: five rows with price, change and the last closes; the chosen one up close below. The choice marks a row
-   in this page and goes nowhere else. */
-import { byId, History, month, move, price, put, range, shape, shares, start, TICKERS } from "./_lab/lab.js";
+/* ticker-list: five rows with price, change and the last closes; the chosen one up close below. Who chooses a row sends its
+   instrument over the user channel; a row is marked, too, when another app sends one. */
+import "./_lab/channels.js";
+import { byId, make, put, shape } from "./_lab/dom.js";
+import { fdc3, follow, instrument, inWords } from "./_lab/fdc3.js";
+import { raise, SHOWN } from "./_lab/intents.js";
+import { openMenu } from "./_lab/menu.js";
+import { History, start, TICKERS } from "./_lab/prices.js";
+import { month, move, price, range, shares } from "./_lab/writing.js";
 
 const WIDE = 240; // the sparkline's own units; it stretches to its cell
 const HIGH = 34;
@@ -11,24 +17,18 @@ const rows = new Map();
 let latest = new Map();
 let chosen = TICKERS[0];
 
-function cell(parent, name, ...inside) {
-  const node = document.createElement("div");
-  node.className = name;
-  node.append(...inside);
+const channels = document.querySelector("lab-channels");
+
+function cell(parent, className, ...inside) {
+  const node = make("div", { className }, ...inside);
   parent.append(node);
   return node;
 }
 
-function span(name) {
-  const node = document.createElement("span");
-  node.className = name;
-  return node;
-}
+const span = (className) => make("span", { className });
 
 for (const ticker of TICKERS) {
-  const row = document.createElement("li");
-  row.id = `row-${ticker}`;
-  row.setAttribute("role", "option");
+  const row = make("li", { id: `row-${ticker}`, role: "option" });
   const who = cell(row, "who");
   cell(who, "ticker", ticker);
   const company = cell(who, "company");
@@ -45,11 +45,14 @@ for (const ticker of TICKERS) {
   const absolute = cell(moves, "small live", "");
   rows.set(ticker, { row, company, line, last, volume, sign, word, percent, change, absolute });
   row.addEventListener("click", () => choose(ticker));
+  row.addEventListener("contextmenu", (event) => offer(event, ticker));
   byId("rows").append(row);
 }
 
+const nameOf = (ticker) => latest.get(ticker)?.name;
+
 /** Mark one row. The focus goes along only if the listbox has it already, or asks for it. */
-function choose(ticker, focus = true) {
+function mark(ticker, focus) {
   chosen = ticker;
   for (const [name, { row }] of rows) {
     row.setAttribute("aria-selected", String(name === ticker));
@@ -57,6 +60,40 @@ function choose(ticker, focus = true) {
   }
   if (focus) rows.get(ticker).row.focus();
   closeUp();
+}
+
+/** A person chose this one: the others on the channel are told. */
+async function choose(ticker) {
+  mark(ticker, true);
+  if (!fdc3) return;
+  try {
+    await fdc3.broadcast(instrument(ticker, nameOf(ticker)));
+    if (channels.current) channels.note(`sent ${ticker}`);
+  } catch (error) {
+    channels.note(`${ticker} not sent`, inWords(error));
+  }
+}
+
+/** Another app sent this one. */
+function followed(ticker, from) {
+  if (rows.has(ticker)) mark(ticker, byId("rows").contains(document.activeElement));
+  channels.note(rows.has(ticker) ? ticker : `${ticker} is not here`, `from ${from || "the channel"}`);
+}
+
+for (const [intent, what] of Object.entries(SHOWN)) {
+  const button = make("button", { type: "button", textContent: what[0].toUpperCase() + what.slice(1) });
+  button.addEventListener("click", () => raise(intent, chosen, nameOf(chosen)));
+  byId("do").append(button);
+}
+
+/** The same for any row, chosen or not. */
+function offer(event, ticker) {
+  event.preventDefault();
+  const items = Object.entries(SHOWN).map(([intent, what]) => [
+    `Show ${what} of ${ticker}`,
+    () => raise(intent, ticker, nameOf(ticker)),
+  ]);
+  openMenu(`${ticker}`, items, { x: event.clientX, y: event.clientY }, rows.get(chosen).row);
 }
 
 byId("rows").addEventListener("keydown", (event) => {
@@ -135,7 +172,8 @@ function showQuotes(context) {
   closeUp();
 }
 
-choose(chosen, false);
+mark(chosen, false);
+follow(followed).catch((error) => channels.note("not following", inWords(error)));
 start({
   onQuotes: showQuotes,
   onHistory: showHistory,

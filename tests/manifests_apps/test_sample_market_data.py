@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 from bokeh_sampledata import stocks
-from sample_stage import Channel, Lab, market_data
+from sample_stage import market_data, python_side
+from support.fdc3 import World
 
-from labplatform.errors import LabError
+from labplatform.errors import LabError, PlatformStopped
+from labplatform.manifest import load_manifest
+from labplatform.resources import manifests_folder
 
 service = market_data()
 SETTINGS = service.Settings()
@@ -139,60 +142,70 @@ def test_a_first_day_after_the_data_is_refused() -> None:
         service.load(service.Settings(first_day="2020-01-01"))
 
 
-class Recorder(Channel):
-    """A channel that notes when each tick was sent, and wakes who waits for a number of them."""
+class Sent:
+    """market-data's connection to a desktop agent; notes when each tick was sent, and wakes who waits for `wanted`."""
 
-    def __init__(self, wanted: int) -> None:
-        super().__init__()
+    def __init__(self, wanted: int = 0, refusing: bool = False) -> None:
+        world = World()
+        client, self.lab = python_side(load_manifest(manifests_folder() / "market-data"), self.send)
+        world.router.connect("market-data", "market-data", client.receive)
+        self.listener = world.start("listener")
+        self.listener.ask("getOrCreateChannelRequest", channelId="prices")
+        self.listener.listen("labplatform.quotes", "prices")
+        self.world, self.wanted, self.refusing = world, wanted, refusing
         self.times: list[float] = []
-        self.wanted = wanted
         self.enough = threading.Event()
 
-    def broadcast(self, context: dict[str, Any]) -> None:
-        super().broadcast(context)
-        if context["type"] == "labplatform.quotes":
+    def send(self, data: bytes) -> None:
+        if self.refusing and b"broadcastRequest" in data:
+            raise PlatformStopped("market-data is being stopped; nothing more can be sent")
+        before = len(self.listener.contexts)
+        self.world.router.receive("market-data", data)
+        if len(self.listener.contexts) > before:
             self.times.append(time.monotonic())
             if len(self.times) >= self.wanted:
                 self.enough.set()
+            self.ticked()
+
+    def ticked(self) -> None:
+        """One more tick has gone out."""
+
+    def run(self, rate: float) -> None:
+        """Let market-data send what is wanted, then stop it."""
+        thread = threading.Thread(target=service.main, args=(self.lab, service.Settings(rate=rate)))
+        thread.start()
+        try:
+            assert self.enough.wait(timeout=10)
+        finally:
+            self.lab.stopping.set()
+            thread.join(timeout=5)
+        assert not thread.is_alive()
 
 
 def test_main_keeps_its_rate_and_returns_when_asked_to_stop() -> None:
-    prices = Recorder(wanted=21)
-    lab = Lab(prices)
-    thread = threading.Thread(target=service.main, args=(lab, service.Settings(rate=20)))
-    thread.start()
-    assert prices.enough.wait(timeout=10)
-    lab.stopping.set()
-    thread.join(timeout=5)
-    assert not thread.is_alive()
+    prices = Sent(wanted=21)
+    prices.run(rate=20)
+    assert [context["tick"] for context in prices.listener.contexts[:21]] == list(range(21))
     # The pace has a floor that no load can break; how late a busy machine may be is not this test's to judge.
     assert prices.times[20] - prices.times[0] >= 20 / 20 - 0.05
 
 
 def test_after_a_pause_it_goes_on_without_a_burst() -> None:
-    class Stuck(Recorder):
-        def broadcast(self, context: dict[str, Any]) -> None:
-            super().broadcast(context)
-            if len(self.times) == 5 and context["type"] == "labplatform.quotes":
+    class Stuck(Sent):
+        def ticked(self) -> None:
+            if len(self.times) == 5:
                 time.sleep(0.5)  # as if the process had been stopped for ten ticks
 
     prices = Stuck(wanted=12)
-    lab = Lab(prices)
-    thread = threading.Thread(target=service.main, args=(lab, service.Settings(rate=20)))
-    thread.start()
-    assert prices.enough.wait(timeout=10)
-    lab.stopping.set()
-    thread.join(timeout=5)
+    prices.run(rate=20)
     gaps = [later - earlier for earlier, later in pairwise(prices.times)]
     assert gaps[4] >= 0.5
     assert sum(gaps[5:11]) >= 4 / 20, "ticks that were missed came in one burst"
 
 
 def test_a_refused_broadcast_ends_it_cleanly_only_while_stopping() -> None:
-    prices = Channel()
-    prices.refusing = True
-    lab = Lab(prices)
-    with pytest.raises(LabError, match="the platform has stopped"):
+    lab = Sent(refusing=True).lab
+    with pytest.raises(LabError, match="nothing more can be sent"):
         service.main(lab)
     lab.stopping.set()
     assert service.main(lab) is None

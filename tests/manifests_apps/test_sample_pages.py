@@ -11,6 +11,8 @@ from playwright.sync_api import CDPSession, Page, expect
 from sample_stage import PAGES, Stage
 
 Open = Callable[..., Page]
+quiet = pytest.mark.parametrize("stage", ["quiet"], indirect=True)
+"""market-data has not said anything yet."""
 
 FIRST_TEXT = {"ticker-list": "#row-AAPL .last", "ticker-details": "#last", "news-feed": "#items li h2"}
 
@@ -143,9 +145,6 @@ def test_it_says_so_when_prices_stop_and_when_they_are_back(open_page: Open, sta
     expect(notice).to_have_text("No prices: is market-data running?")
     expect(page.locator("#when")).to_contain_text("replay stopped at")
     expect(page.locator("#pace")).to_have_text(re.compile(r"^last price ([3-9]|\d\d) s ago$"))
-    page.evaluate("window.lab.connected = false")
-    expect(notice).to_have_text("No prices: the connection to the platform is lost")
-    page.evaluate("window.lab.connected = true")
     stage.start_service()
     expect(notice).to_be_empty()
     if app != "news-feed":
@@ -154,22 +153,33 @@ def test_it_says_so_when_prices_stop_and_when_they_are_back(open_page: Open, sta
     ready(page, app)
 
 
-def test_it_says_so_when_no_price_ever_came(open_page: Open, stage: Stage) -> None:
-    stage.stop_service()
-    stage.prices.last.clear()
+@pytest.mark.parametrize("app", PAGES)
+def test_it_says_so_when_the_platform_is_lost(open_page: Open, stage: Stage, app: str) -> None:
+    slot = stage.launch(app)
+    page = ready(open_page(slot), app)
+    stage.lose(slot)
+    expect(page.locator("#notice")).to_have_text("No prices: the connection to the platform is lost")
+
+
+@quiet
+def test_it_says_so_when_no_price_ever_came(open_page: Open) -> None:
     page = open_page("news-feed")
     expect(page.locator("#notice")).to_have_text("No prices: is market-data running?")
     expect(page.locator("#pace")).to_have_text("no price so far")
 
 
 def test_without_a_platform_it_says_that(open_page: Open) -> None:
-    page = open_page("ticker-details", shim="")
+    page = open_page("ticker-list", agent=False)
     expect(page.locator("#notice")).to_have_text("No prices: labplatform did not open this page")
+    expect(page.locator("lab-channels")).to_have_text(re.compile("no platform"))
+    page.locator("#row-IBM").click()
+    page.get_by_role("button", name="News").click()
+    expect(page.locator("#refused")).to_have_text("No news of IBM: labplatform did not open this page")
 
 
 def test_a_refused_channel_is_shown(open_page: Open) -> None:
-    refuse = 'window.lab = { pid: 1, placement: "x", channel: () => Promise.reject(new Error("AccessDenied")) };'
-    page = open_page("ticker-list", shim=refuse)
+    refuse = 'fdc3.getOrCreateChannel = () => Promise.reject(new Error("AccessDenied"));'
+    page = open_page("ticker-list", before=refuse)
     expect(page.locator("#notice")).to_contain_text("the channel did not open (AccessDenied); restart this app")
 
 
@@ -209,6 +219,8 @@ def test_rows_are_chosen_by_keyboard(open_page: Open) -> None:
     rows = page.get_by_role("listbox", name="Instruments").get_by_role("option")
     expect(rows).to_have_count(5)
     assert [rows.nth(at).get_attribute("tabindex") for at in range(5)] == ["0", "-1", "-1", "-1", "-1"]
+    expect(page.get_by_role("radio", name="Channel 1, red")).to_be_checked()
+    page.keyboard.press("Tab")  # the user channel
     page.keyboard.press("Tab")
     for key, ticker in [
         ("ArrowDown", "FB"),
@@ -271,10 +283,10 @@ def test_news_come_newest_first_and_can_be_filtered(open_page: Open) -> None:
 
 
 def test_a_new_round_starts_everything_afresh(open_page: Open, stage: Stage) -> None:
-    stage.stop_service()
-    stage.start_service(start_day="2013-02-26")
     pages = {app: ready(open_page(app), app) for app in PAGES}
-    pages["ticker-details"].get_by_role("radio", name="FB").check()
+    pages["ticker-details"].get_by_role("radio", name="FB", exact=True).check()
+    stage.stop_service()
+    stage.start_service(start_day="2013-02-28", rate=1)
     for page in pages.values():
         expect(page.locator("#when")).to_contain_text("Sep 2010")
     expect(pages["ticker-list"].locator("#row-FB")).to_contain_text("not listed")
@@ -288,7 +300,7 @@ def test_a_line_never_joins_days_that_are_not_neighbours(open_page: Open) -> Non
     page = open_page("ticker-list")
     kept = page.evaluate(
         """async () => {
-          const { History } = await import("./_lab/lab.js");
+          const { History } = await import("./_lab/prices.js");
           const history = new History();
           const tick = (tick, date, last) => ({ tick, date, quotes: [{ ticker: "IBM", last, volume: 1 }] });
           history.append(tick(3, "2012-01-04", 9));
@@ -369,12 +381,12 @@ def test_an_animated_hand_would_have_been_seen(open_page: Open) -> None:
     assert frames_while_blocked(page, page.context.new_cdp_session(page)) > 3
 
 
+@quiet
 @pytest.mark.parametrize("app", PAGES)
-def test_an_idle_page_does_little(open_page: Open, stage: Stage, app: str) -> None:
+def test_an_idle_page_does_little(open_page: Open, app: str) -> None:
     """Without prices: no layout but for what the page says of them, four style updates a second at most."""
-    stage.stop_service()
-    stage.prices.last.clear()
     page = open_page(app)
+    expect(page.locator("lab-channels .said")).to_have_text(re.compile(r"\w"))
     expect(page.locator("#pace")).to_have_text(re.compile(r"\w"))
     cdp = page.context.new_cdp_session(page)
     cdp.send("Performance.enable")

@@ -1,7 +1,7 @@
 """`app://<app-id>/`: a stable, secure origin for each app, served from its own folder. Runs on the host's GUI thread.
 
 No port and no server: the same origin after every restart, so that storage stays, and one that no other app can ask.
-Below `_lab/` lies the page kit: the look and the parts that labplatform has for any page, under each app's own origin.
+Which file a path names is `files`' to say.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 from PySide6 import QtCore
 from PySide6.QtWebEngineCore import QWebEngineUrlRequestJob, QWebEngineUrlScheme, QWebEngineUrlSchemeHandler
 
-from ...resources import KIT, page_kit
+from ..files import find
 
 Error = QWebEngineUrlRequestJob.Error
 
@@ -30,22 +30,6 @@ def register_scheme() -> None:
     scheme.setSyntax(QWebEngineUrlScheme.Syntax.Host)
     scheme.setFlags(flag.SecureScheme | flag.CorsEnabled | flag.FetchApiAllowed | flag.ServiceWorkersAllowed)
     QWebEngineUrlScheme.registerScheme(scheme)
-
-
-def find(folder: Path, path: str) -> Path | None:
-    """The file that an app's path names, there or not; `None` for one outside its folder, or for no path at all."""
-    path = path.lstrip("/")
-    if path.startswith(f"{KIT}/"):
-        folder, path = page_kit(), path.removeprefix(f"{KIT}/")
-    root = folder.resolve()
-    try:
-        file = (root / path).resolve()
-    except (OSError, ValueError):
-        # Such as a path with a NUL in it; unanswered, the page would wait for ever.
-        return None
-    if file.is_dir():
-        file /= "index.html"
-    return file if file.is_relative_to(root) else None
 
 
 class FolderHandler(QWebEngineUrlSchemeHandler):
