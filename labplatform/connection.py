@@ -1,7 +1,8 @@
 """One authenticated WebSocket client to a supervisor, for the kernel and the CLI. Kernel or CLI process.
 
-Requests may be asked from any thread; one thread of its own reads. What comes unasked (news, frames, questions, the
-end) is handed to functions that must not block, on that thread.
+`Line` is the WebSocket, whoever speaks over it. `Connection` is a controller's: requests may be asked from any thread;
+one thread of its own reads. What comes unasked (news, frames, questions, the end) is handed to functions that must not
+block, on that thread.
 """
 
 from __future__ import annotations
@@ -42,35 +43,20 @@ class Asked(NamedTuple):
     answer: Future[msgspec.Raw]
 
 
-class Connection:
-    """A controller's connection. Raises `ConnectionRefused` for a wrong token, `SupervisorLost` if nobody answers."""
+class Line:
+    """A WebSocket to a supervisor that has welcomed who said `hello`. Sends from any thread; one thread reads.
 
-    def __init__(
-        self,
-        port: int,
-        token: str,
-        *,
-        on_news: Callable[[m.News], None] = _ignore,
-        on_frame: Callable[[m.Frame], None] = _ignore,
-        on_question: Callable[[m.QuestionOpen], None] = _ignore,
-        on_answer: Callable[[m.QuestionClosed], None] = _ignore,
-        on_end: Callable[[str], None] = _ignore,
-    ) -> None:
-        self._on_news, self._on_frame, self._on_end = on_news, on_frame, on_end
-        self._on_question, self._on_answer = on_question, on_answer
-        self._ids = itertools.count(1)
-        self._waiting: dict[int, Future[msgspec.Raw]] = {}
-        self._lock = threading.Lock()
-        self._ended = ""
+    Raises `ConnectionRefused` for a wrong token, `SupervisorLost` if nobody answers on the port.
+    """
+
+    def __init__(self, port: int, hello: m.Hello) -> None:
         self._held = ExitStack()
         try:
             self._socket = self._open(port)
-            self._introduce(port, token)
+            self.welcome = self._introduce(port, hello)
         except BaseException:
             self._held.close()
             raise
-        self._thread = threading.Thread(target=self._run, name="labplatform-connection", daemon=True)
-        self._thread.start()
 
     def _open(self, port: int) -> Any:
         try:
@@ -89,17 +75,67 @@ class Connection:
         except (OSError, InvalidHandshake, TimeoutError) as error:
             raise SupervisorLost(f"no supervisor answers on port {port}: {error}") from None
 
-    def _introduce(self, port: int, token: str) -> None:
+    def _introduce(self, port: int, hello: m.Hello) -> m.Welcome:
         try:
-            self._socket.send(m.encode(m.Hello(role="controller", token=token)).decode())
+            self._socket.send(m.encode(hello), text=True)
             welcome = _read(self._socket.recv(OPEN_SECONDS))
         except ConnectionClosed as error:
             reason = error.rcvd.reason if error.rcvd else "the connection was closed"
-            raise ConnectionRefused(f"the supervisor on port {port} refused this controller: {reason}") from None
+            raise ConnectionRefused(f"the supervisor on port {port} refused this {hello.role}: {reason}") from None
         except TimeoutError:
             raise SupervisorLost(f"the supervisor on port {port} does not answer") from None
         if not isinstance(welcome, m.Welcome):
             raise ConnectionRefused(f"the supervisor on port {port} speaks another language")
+        return welcome
+
+    def send(self, data: bytes) -> None:
+        """Send one message of JSON. Raises `SupervisorLost` when the line is gone."""
+        try:
+            self._socket.send(data, text=True)
+        except (ConnectionClosed, OSError):
+            raise SupervisorLost("the connection to the supervisor is closed") from None
+
+    def read(self, take: Callable[[bytes], None]) -> str:
+        """Hand every message to `take`, until the line ends. Returns why it ended, as far as the other side said so."""
+        try:
+            while True:
+                take(self._socket.recv(decode=False))
+        except ConnectionClosed as error:
+            return (error.rcvd and error.rcvd.reason) or "the connection to the supervisor ended"
+        except OSError as error:
+            return f"the connection to the supervisor broke: {error}"
+
+    def close(self) -> None:
+        """End it."""
+        try:
+            self._held.close()
+        except OSError:
+            pass
+
+
+class Connection:
+    """A controller's connection. Raises what `Line` does."""
+
+    def __init__(
+        self,
+        port: int,
+        token: str,
+        *,
+        on_news: Callable[[m.News], None] = _ignore,
+        on_frame: Callable[[m.Frame], None] = _ignore,
+        on_question: Callable[[m.QuestionOpen], None] = _ignore,
+        on_answer: Callable[[m.QuestionClosed], None] = _ignore,
+        on_end: Callable[[str], None] = _ignore,
+    ) -> None:
+        self._on_news, self._on_frame, self._on_end = on_news, on_frame, on_end
+        self._on_question, self._on_answer = on_question, on_answer
+        self._ids = itertools.count(1)
+        self._waiting: dict[int, Future[msgspec.Raw]] = {}
+        self._lock = threading.Lock()
+        self._ended = ""
+        self._line = Line(port, m.Hello(role="controller", token=token))
+        self._thread = threading.Thread(target=self._run, name="labplatform-connection", daemon=True)
+        self._thread.start()
 
     def ask(self, kind: type, answer: type[T], seconds: float, /, **fields: Any) -> T:
         """Send a request and wait for its answer, decoded as `answer`.
@@ -154,10 +190,7 @@ class Connection:
 
     def close(self) -> None:
         """End the connection; waiting requests fail."""
-        try:
-            self._held.close()
-        except OSError:
-            pass
+        self._line.close()
         if threading.current_thread() is not self._thread:
             self._thread.join(2)
 
@@ -175,9 +208,9 @@ class Connection:
 
     def _send_bytes(self, data: bytes) -> None:
         try:
-            self._socket.send(data.decode())
-        except (ConnectionClosed, OSError):
-            raise SupervisorLost(self._ended or "the connection to the supervisor is closed") from None
+            self._line.send(data)
+        except SupervisorLost as error:
+            raise SupervisorLost(self._ended or error.message) from None
 
     def _cancel(self, number: int) -> None:
         try:
@@ -186,15 +219,7 @@ class Connection:
             pass
 
     def _run(self) -> None:
-        reason = "the connection to the supervisor ended"
-        try:
-            for data in self._socket:
-                self._take(_read(data))
-        except ConnectionClosed as error:
-            if error.rcvd and error.rcvd.reason:
-                reason = error.rcvd.reason
-        except OSError as error:
-            reason = f"the connection to the supervisor broke: {error}"
+        reason = self._line.read(lambda data: self._take(_read(data)))
         with self._lock:
             self._ended = reason
             waiting = list(self._waiting.values())

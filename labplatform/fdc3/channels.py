@@ -46,7 +46,7 @@ class Channel(WithAio):
     def add_context_listener(self, context_type: str | None, handler: ContextHandler) -> Steps[Listener]:
         """Call `handler(context, metadata)` for contexts of this type (`None`: of any). Returns the listener."""
         listener = ContextListener(self._client, self.id, context_type, taking(handler, 2), self.type)
-        return (yield from begun(listener))
+        return (yield from self._client.begun(listener))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Channel) and (self.id, self._client) == (other.id, other._client)
@@ -78,18 +78,12 @@ class PrivateChannel(Channel):
         return (yield from self._on("disconnect", taking(handler, 0)))
 
     def _on(self, event: str, handler: Callable[..., Any]) -> Steps[Listener]:
-        return (yield from begun(PrivateListener(self._client, self.id, event, handler)))
+        return (yield from self._client.begun(PrivateListener(self._client, self.id, event, handler)))
 
     def disconnect(self) -> None:
         """Leave it: the others are told, and nothing more is heard here. Does not wait."""
         self._client.forget_channel(self.id)
         self._client.post("privateChannelDisconnectRequest", {"channelId": self.id})
-
-
-def begun(listener: Listener) -> Steps[Listener]:
-    """A listener, once the desktop agent has it."""
-    yield listener.begin()
-    return listener
 
 
 def checked(context: Any) -> Context:

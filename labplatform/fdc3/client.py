@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from typing import Any
 
@@ -335,6 +335,11 @@ class Client:
         self._send(data)
 
     # --- listeners
+
+    def begun(self, listener: Listener) -> Generator[Answer, Any, Listener]:
+        """A step of a call: the listener, once the desktop agent has it."""
+        yield listener.begin()
+        return listener
 
     @property
     def listeners(self) -> tuple[Listener, ...]:

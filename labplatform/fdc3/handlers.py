@@ -14,7 +14,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -56,24 +56,31 @@ class Delivery:
         self.then, self.failed = then, failed
 
 
+class SharedThread(Protocol):
+    """A thread that handlers share with others."""
+
+    @property
+    def thread(self) -> threading.Thread | None: ...
+    def submit(self, function: Callable[[], None]) -> None: ...
+
+
 class Handlers:
     """A bounded queue of deliveries and who runs them.
 
-    They run on a thread of their own, called `name` and begun with the first delivery; or on `thread`, which they share
-    with others and where `submit` runs a function later. `report` takes what a person should read, such as a traceback.
+    They run on a thread of their own, called `name` and begun with the first delivery, or on one that they share.
+    `report` takes what a person should read, such as a traceback.
     """
 
     def __init__(
         self,
         name: str,
         report: Callable[[str], None],
-        submit: Callable[[Callable[[], None]], None] | None = None,
-        thread: threading.Thread | None = None,
+        shared: SharedThread | None = None,
         bounds: Bounds | None = None,
     ) -> None:
         self._name = name
         self.report = report
-        self._submit = submit or self._submit_own
+        self._shared = shared
         self._bounds = bounds or Bounds()
         self._lock = threading.Lock()
         self._waiting: deque[Delivery] = deque()
@@ -85,7 +92,6 @@ class Handlers:
         self._said = -COMPLAIN_EVERY
         self._own: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._own_thread: threading.Thread | None = None
-        self._thread = thread
         self._loop: Any = None
         self._loop_thread: threading.Thread | None = None
         self._tasks: set[Any] = set()
@@ -112,7 +118,7 @@ class Handlers:
     @property
     def here(self) -> bool:
         """Whether this thread is one that handlers run on."""
-        return threading.current_thread() in (self._thread, self._loop_thread)
+        return threading.current_thread() in (self._shared and self._shared.thread, self._own_thread, self._loop_thread)
 
     def refuse_here(self, call: str) -> None:
         """Raise `BlockingCallInObserver` inside a handler."""
@@ -185,9 +191,12 @@ class Handlers:
             self.report(f"{why}: {self.dropped} messages were given up so far, the oldest first")
         self._tell_failed(delivery)
 
-    def _submit_own(self, function: Callable[[], None]) -> None:
+    def _submit(self, function: Callable[[], None]) -> None:
+        if self._shared:
+            self._shared.submit(function)
+            return
         if self._own_thread is None:
-            self._own_thread = self._thread = threading.Thread(target=self._serve_own, name=self._name, daemon=True)
+            self._own_thread = threading.Thread(target=self._serve_own, name=self._name, daemon=True)
             self._own_thread.start()
         self._own.put(function)
 

@@ -28,6 +28,11 @@ class ObserverThread:
         self._thread = threading.Thread(target=self._run, name=THREAD_NAME, daemon=True)
         self._thread.start()
 
+    @property
+    def thread(self) -> threading.Thread:
+        """Where they run."""
+        return self._thread
+
     def submit(self, function: Callable[[], None]) -> None:
         """Run a function later, in order."""
         self._queue.put(function)

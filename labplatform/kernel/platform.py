@@ -28,6 +28,7 @@ from ..errors import LabError, PlatformError, PlatformStopped, StartError, Super
 from ..manifest import Manifest, PageTransport, ResourceLimits, parse_size
 from ..resources import manifests_folder
 from .app import App
+from .desktop_agent import NotebookAgent
 from .observers import Observable, ObserverThread
 from .resolving import Resolver, Resolving
 from .start import SupervisorProcess
@@ -134,6 +135,7 @@ class Platform(Observable):
         self._connection: Connection | None = None
         self._why_over = ""
         self._enforcement: m.Enforcement | None = None
+        self._agent = NotebookAgent(self)
         self.resolver = resolver
 
     # --- start and stop
@@ -188,9 +190,9 @@ class Platform(Observable):
             _say(f"labplatform: {shown.why}")
         self._observers = ObserverThread()
         self._process = SupervisorProcess(order, timeout)
+        self._address = (self._process.ready.port, order.token)
         self._connection = Connection(
-            self._process.ready.port,
-            order.token,
+            *self._address,
             on_news=self._take_news,
             on_frame=self._take_frame,
             on_question=self._resolving.opened,
@@ -234,7 +236,9 @@ class Platform(Observable):
             _present.discard(self)
 
     def _let_go(self) -> None:
-        """End connection, supervisor and observers, in that order."""
+        """End connections, supervisor and observers, in that order."""
+        if self.state != "starting":
+            self._agent.close()
         connection, self._connection = self._connection, None
         process, self._process = self._process, None
         if connection:
@@ -298,6 +302,11 @@ class Platform(Observable):
         if self._enforcement is None:
             self.start()
         return self._enforcement
+
+    @property
+    def desktop_agent(self) -> NotebookAgent:
+        """FDC3's desktop agent for this notebook: broadcast to the other apps, listen, raise and handle intents."""
+        return self._agent
 
     def describe(self) -> m.PlatformStatus:
         """The platform and all its apps, asked of the supervisor now."""

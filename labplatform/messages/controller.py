@@ -16,14 +16,16 @@ class Hello(Message, frozen=True, tag="hello"):
     """The first message of every WebSocket: who speaks, and the token that proves it.
 
     A page's `session` is its document, which goes on over many connections. `received`: the messages of the session
-    that came; `kept_from`: the number of the oldest of its own that it can send again.
+    that came; `kept_from`: the number of the oldest of its own that it can send again. A `notebook` speaks FDC3 only,
+    for a kernel, by its controller's token; `title`: what people call it.
     """
 
-    role: Literal["controller", "page"]
+    role: Literal["controller", "page", "notebook"]
     token: str
     session: Annotated[str, msgspec.Meta(max_length=64)] = ""
     received: Annotated[int, msgspec.Meta(ge=0)] = 0
     kept_from: Annotated[int, msgspec.Meta(ge=0)] = 0
+    title: Annotated[str, msgspec.Meta(max_length=200)] = ""
 
 
 class Launch(Message, frozen=True, tag="launch"):
@@ -214,7 +216,7 @@ class Refusal(Message, frozen=True, tag="refusal"):
 
 
 class Welcome(Message, frozen=True, tag="welcome"):
-    """The token was right. For a page: who it is. `cut_off`: why its former connection was ended, if it was.
+    """The token was right. For a page or a notebook: who it is. `cut_off`: why its former connection was ended.
 
     `received`: the messages of its session that came; `sent`: the number of the one that comes next.
     """

@@ -31,6 +31,7 @@ from .lifecycle import State
 from .limits.tier import Breach
 from .limits.wanted import Judge
 from .log import Log
+from .notebooks import NotebookSpeaker
 from .pages import PageSpeaker
 from .peer import CLOSE_GONE
 from .recycling import Recycling
@@ -55,6 +56,7 @@ class Supervisor:
         self.manifests: dict[str, Manifest] = dict(order.manifests)
         self.slots: dict[str, Slot] = {}
         self.former: dict[str, int] = {}
+        self.notebooks: dict[str, NotebookSpeaker] = {}
         self.launching = Launching(self)
         deadlines = Deadlines(resolver=order.resolver_timeout)
         self.desk = PlatformDesk(self, deadlines)
@@ -361,6 +363,9 @@ class Supervisor:
     def _admit(self, hello: m.Hello) -> tuple[Any, str] | None:
         if hello.role == "controller":
             return (self.controllers, "a controller") if same(hello.token, self.order.token) else None
+        if hello.role == "notebook":
+            speaker = NotebookSpeaker(self, hello)
+            return (speaker, f"the desktop agent of {speaker.title}") if same(hello.token, self.order.token) else None
         for slot in self.slots.values():
             if slot.live and same(hello.token, slot.token):
                 return PageSpeaker(self, slot, hello), f"the page of {slot.name}"

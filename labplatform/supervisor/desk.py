@@ -70,6 +70,8 @@ class PlatformDesk:
     def remark(self, instance_id: str, text: str) -> None:
         """Into the platform's log, at the instance's app; a few a second, for an app can cause them at will."""
         slot = self._platform.slot_of(instance_id)
+        if notebook := self._platform.notebooks.get(instance_id):
+            text = f"{notebook.title}: {text}"
         if slot is None or slot.may_complain():
             self._platform.log.remark(text, kind="fdc3", place=slot.name if slot else None, level="warning")
 

@@ -14,11 +14,11 @@ import msgspec
 
 from .. import messages as m
 
-QUEUED_BYTES = {"page": 16 << 20, "controller": 32 << 20}
+QUEUED_BYTES = {"page": 16 << 20, "controller": 32 << 20, "notebook": 32 << 20}
 """Bytes that may wait for one peer before one more message makes it a slow consumer. A kernel may be held up for long
 by the user's own code, and losing its controller would cost a person the platform."""
 FRAME_BYTES = 1 << 16
-"""Bytes of messages to a page that go in one frame, where several wait. One message may be larger than this."""
+"""Bytes of messages to a page or notebook that go in one frame, where several wait. One may be larger."""
 TOGETHER = tuple(f'{{"type":"{kind}'.encode() for kind in ("broadcastEvent", "broadcastResponse", "ack", "ping"))
 """How those begin that may share a frame. A page hears all of a frame before the code that awaits one of its messages
 goes on; and any other message may be an answer after which that code listens to what comes next."""
@@ -35,7 +35,7 @@ class Peer:
         self.name = name
         self.cut_off = ""
         self._most = QUEUED_BYTES[role]
-        self._frames = role == "page"
+        self._frames = role in ("page", "notebook")
         self._queue: deque[bytes] = deque()
         self._queued = 0
         self._code = 0
@@ -70,7 +70,7 @@ class Peer:
             self._wake()
 
     def _frame(self) -> bytes:
-        """Take the oldest message that waits; for a page those behind it as well, as far as they go together."""
+        """Take the oldest message that waits; for who speaks FDC3 those behind it, as far as they go together."""
         queue = self._queue
         data = queue.popleft()
         lines, size = [data], len(data)

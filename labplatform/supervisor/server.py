@@ -23,7 +23,7 @@ FIRST_SECONDS = 2.0
 WAITING_AT_ONCE = 32
 HANDSHAKE_BYTES = 8192
 """Bytes of HTTP that may come before the first message."""
-LARGEST = {"page": m.MAX_MESSAGE, "controller": m.MAX_REQUEST}
+LARGEST = {"page": m.MAX_MESSAGE, "controller": m.MAX_REQUEST, "notebook": m.MAX_MESSAGE}
 NOTES_EVERY = 5.0
 """Seconds between two remarks about connections without a token; those in between are counted."""
 

@@ -119,6 +119,8 @@ class Apps:
             raise Refused(E.TARGET_APP_UNAVAILABLE)
         if app.instance_id is not None and app.instance_id not in running:
             raise Refused(E.TARGET_INSTANCE_UNAVAILABLE)
+        if record is None and app.instance_id is not None:
+            record = self._instances[app.instance_id].record
         request.answer({"appMetadata": metadata(app.app_id, record, app.instance_id)})
 
     def _get_info(self, request: Request, wish: p.Empty) -> None:
@@ -133,7 +135,7 @@ class Apps:
                     "provider": PROVIDER,
                     "providerVersion": self._version,
                     "optionalFeatures": OPTIONAL_FEATURES,
-                    "appMetadata": metadata(asker.app_id, self._desk.app(asker.app_id), asker.id),
+                    "appMetadata": metadata(asker.app_id, self._desk.app(asker.app_id) or asker.record, asker.id),
                 }
             }
         )

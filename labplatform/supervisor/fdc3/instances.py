@@ -12,6 +12,7 @@ from .errors import E
 
 if TYPE_CHECKING:
     from .channels import Channel, ContextListener, PrivateChannel
+    from .directory import AppRecord
     from .intents import Owed
 
 Send = Callable[[bytes], None]
@@ -34,15 +35,18 @@ class Instance:
         "opened_at",
         "owes",
         "private",
+        "record",
         "send",
         "source",
         "warned",
     )
 
-    def __init__(self, app_id: str, instance_id: str, send: Send) -> None:
+    def __init__(self, app_id: str, instance_id: str, send: Send, record: AppRecord | None = None) -> None:
         self.app_id = app_id
         self.id = instance_id
         self.send = send
+        self.record = record
+        """What may be told of it where the desk has no record of its app."""
         self.app = dacp.AppIdentifier(app_id, instance_id)
         self.source = msgspec.Raw(dacp.encode(self.app))
         """`app` as it stands in messages."""

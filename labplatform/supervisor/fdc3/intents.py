@@ -139,7 +139,8 @@ class Intents:
             if instance.handles(intent) and self._accepts(instance, intent, context_type, result_type):
                 record = self._desk.app(instance.app_id)
                 handling = record.listens_for.get(intent) if record else None
-                apps.append(metadata(instance.app_id, record, instance.id, handling and handling.result_type))
+                known = record or instance.record
+                apps.append(metadata(instance.app_id, known, instance.id, handling and handling.result_type))
         return AppIntent(intent=IntentMetadata(name=intent, display_name=shown or intent), apps=tuple(apps))
 
     def _options_for(self, context_type: str, result_type: str | None = None) -> list[AppIntent]:
@@ -352,7 +353,8 @@ class Intents:
             request.answer({})
             return
         try:
-            payload = {"intentResult": self._checked(owed, wish.intent_result)}
+            found = self._checked(owed, wish.intent_result)
+            payload = found if "error" in found else {"intentResult": found}
         except Refused:
             self._settle(owed, {"error": E.NO_RESULT_RETURNED})
             raise
@@ -360,11 +362,16 @@ class Intents:
         request.answer({})
 
     def _checked(self, owed: Owed, result: msgspec.Raw) -> dict[str, object]:
-        """The result as it goes on. Raises `Refused` for what is neither context nor channel nor nothing."""
+        """The result as it goes on. Raises `Refused` for what is neither context nor channel nor nothing.
+
+        FDC3's protocol has no word for a handler that failed; `{"error": …}` in the place of a result is ours.
+        """
         try:
             returned = _read_result(result)
         except msgspec.DecodeError:
             raise Refused(E.MALFORMED_MESSAGE) from None
+        if returned.error is not None:
+            return {"error": returned.error}
         context = p.optional_context(returned.context)
         if context is not None:
             return {"context": context}

@@ -126,8 +126,9 @@ class ChannelResult(_Payload, frozen=True):
 
 
 class Result(_Payload, frozen=True):
-    """What an intent handler returned: a context, a channel, or nothing."""
+    """What an intent handler returned: a context, a channel, or nothing; or that it failed."""
 
+    error: Literal["IntentHandlerRejected"] | None = None
     context: msgspec.Raw = NOTHING
     channel: ChannelResult | None = None
 

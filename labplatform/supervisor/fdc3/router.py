@@ -15,6 +15,7 @@ from ... import __version__, app_ids, dacp
 from .apps import Apps
 from .channels import Channel, Channels
 from .desk import Deadlines, Desk
+from .directory import AppRecord
 from .errors import E, Refused, malformed
 from .events import Events
 from .instances import Instance, Request, Send
@@ -75,14 +76,17 @@ class Router:
 
     # --- who is there
 
-    def connect(self, app_id: str, instance_id: str, send: Send) -> None:
-        """An instance can be reached through `send`. One that is connected already keeps its listeners."""
+    def connect(self, app_id: str, instance_id: str, send: Send, record: AppRecord | None = None) -> None:
+        """An instance can be reached through `send`. One that is connected already keeps its listeners.
+
+        `record`: what may be told of it, if it is of no app that the desk has a record of.
+        """
         known = self._instances.get(instance_id)
         if known:
             known.send = send
         else:
             self._closed.pop(instance_id, None)
-            self._instances[instance_id] = Instance(app_id, instance_id, send)
+            self._instances[instance_id] = Instance(app_id, instance_id, send, record)
 
     def forget_listeners(self, instance_id: str) -> None:
         """Its page was loaded anew, or wants no more: what the former document listened to, took part in, asked for and
