@@ -96,14 +96,14 @@ class Line:
             raise SupervisorLost("the connection to the supervisor is closed") from None
 
     def read(self, take: Callable[[bytes], None]) -> str:
-        """Hand every message to `take`, until the line ends. Returns why it ended, as far as the other side said so."""
+        """Hand every message to `take`, until the line ends. Returns why the other side ended it; empty if unknown."""
         try:
             while True:
                 take(self._socket.recv(decode=False))
         except ConnectionClosed as error:
-            return (error.rcvd and error.rcvd.reason) or "the connection to the supervisor ended"
-        except OSError as error:
-            return f"the connection to the supervisor broke: {error}"
+            return error.rcvd.reason if error.rcvd else ""
+        except OSError:
+            return ""
 
     def close(self) -> None:
         """End it."""
@@ -219,7 +219,7 @@ class Connection:
             pass
 
     def _run(self) -> None:
-        reason = self._line.read(lambda data: self._take(_read(data)))
+        reason = self._line.read(lambda data: self._take(_read(data))) or "the connection to the supervisor ended"
         with self._lock:
             self._ended = reason
             waiting = list(self._waiting.values())

@@ -190,7 +190,8 @@ class EventListener(Listener):
 
     @property
     def wish(self) -> dict[str, Any]:
-        return {"type": self.event_type}
+        # On the wire events have other names than in the API.
+        return {"type": self.event_type and "USER_CHANNEL_CHANGED"}
 
     def __repr__(self) -> str:
         return f"<listener for {self.event_type or 'any event'}{'' if self.active else ', ended'}>"
@@ -318,7 +319,9 @@ class Client:
     def let_go(self, answer: Answer) -> None:
         """Nobody waits for it; an error is reported."""
         with self._lock:
-            self._waiting.pop(answer.request, None)
+            waiting = self._waiting.pop(answer.request, None)
+        if waiting is None and answer.done() and (error := answer.exception()):
+            self._report(error)
 
     def _request(self, request: str, kind: str, payload: dict[str, Any]) -> None:
         if not self._opened and self._opens:
@@ -408,11 +411,14 @@ class Client:
             if undo and not error:
                 undo(payload)
             elif error and not undo:
-                self.handlers.report(f"a request that nobody waits for was refused: {refusal(error, asked)}")
+                self._report(refusal(error, asked))
             return
         if answer.then and not error:
             answer.then(payload)
         _settle(answer, payload, refusal(error, asked) if error else None)
+
+    def _report(self, error: BaseException) -> None:
+        self.handlers.report(f"a request that nobody waits for was refused: {error}")
 
     def _broadcast(self, message: dacp.Envelope, payload: dict[str, Any], size: int) -> None:
         context, channel_id = payload["context"], payload.get("channelId")

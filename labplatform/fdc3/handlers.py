@@ -95,6 +95,7 @@ class Handlers:
         self._loop: Any = None
         self._loop_thread: threading.Thread | None = None
         self._tasks: set[Any] = set()
+        self._awaited = 0
 
     def put(self, delivery: Delivery) -> None:
         """Run a handler when its turn comes. Returns at once, from any thread."""
@@ -219,6 +220,9 @@ class Handlers:
                 raise
             except BaseException:
                 self._failed(delivery)
+            finally:
+                with self._lock:
+                    self._awaited -= 1
 
         def begin() -> None:
             task = loop.create_task(finish())
@@ -226,7 +230,8 @@ class Handlers:
             task.add_done_callback(self._tasks.discard)
 
         with self._lock:
-            full = len(self._tasks) >= self._bounds.awaited
+            full = self._awaited >= self._bounds.awaited
+            self._awaited += not full
             if not full and not self._closed and self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 self._loop_thread = threading.Thread(

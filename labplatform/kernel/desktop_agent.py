@@ -15,6 +15,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import dacp
 from .. import messages as m
 from ..connection import Line
 from ..errors import LabError, LabTimeout, PlatformError
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 RETURN_SECONDS = 10.0
 """Seconds for which a connection that was cut off tries to come back."""
 RETRY_SECONDS = 0.2
+LOSS_SECONDS = 1.0
+"""Seconds that the platform's loss may take to show, once this connection has broken."""
 LONGEST_TITLE = 200
 
 
@@ -88,6 +91,7 @@ class NotebookClient(Client):
         self._thread: threading.Thread | None = None
         self._up = threading.Event()
         self._closing = threading.Event()
+        self._kernel = dacp.new_id()
         self._cells: dict[Listener, tuple[str, str]] = {}
 
     @property
@@ -128,7 +132,7 @@ class NotebookClient(Client):
 
     def _dial(self) -> Line:
         port, token = self._platform._address
-        return Line(port, m.Hello(role="notebook", token=token, title=title()))
+        return Line(port, m.Hello(role="notebook", token=token, session=self._kernel, title=title()))
 
     def _begin(self, line: Line) -> None:
         self._line, self.instance_id = line, line.welcome.instance
@@ -147,17 +151,25 @@ class NotebookClient(Client):
             reason = line.read(self._take)
             self._up.clear()
             line.close()
+            if not reason:
+                # Nobody said goodbye: if the supervisor died, the controller's connection is about to notice as well.
+                self._wait_while_running(LOSS_SECONDS)
             if self._closing.is_set():
                 return
             self.fail(self._over(reason))
-            line = self._again(reason)
+            line = self._again()
+
+    def _wait_while_running(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while self._platform.state == "running" and time.monotonic() < deadline and not self._closing.wait(0.01):
+            pass
 
     def _over(self, reason: str) -> LabError:
         try:
             self._platform._refuse_if_over()
         except LabError as error:
             return error
-        return refusal("AgentDisconnected", reason)
+        return refusal("AgentDisconnected", reason or "nobody said why")
 
     def _take(self, data: bytes) -> None:
         # What was said in one turn comes in one frame, a message a line.
@@ -168,7 +180,7 @@ class NotebookClient(Client):
                 # One that is not as it should be must not cost the others.
                 _report(f"a message was not understood:\n{traceback.format_exc()}")
 
-    def _again(self, reason: str) -> Line | None:
+    def _again(self) -> Line | None:
         """Connect once more, and be what it was before; `None` if that is not to be."""
         deadline = time.monotonic() + RETURN_SECONDS
         while self._platform.state == "running" and time.monotonic() < deadline:
@@ -181,9 +193,10 @@ class NotebookClient(Client):
                     return None
                 continue
             self._up.set()
+            why = f" as a {line.welcome.cut_off}" if line.welcome.cut_off else ""
             _report(
-                f"the notebook was cut off from the other apps ({reason}) and is back as a new instance: it missed "
-                "messages, and its private channels are over; its listeners and its user channel are as before"
+                f"the notebook was cut off from the other apps{why} and is back as a new instance: it missed messages, "
+                "and its private channels are over; its listeners and its user channel are as before"
             )
             return line
         return None

@@ -17,7 +17,7 @@ class Hello(Message, frozen=True, tag="hello"):
 
     A page's `session` is its document, which goes on over many connections. `received`: the messages of the session
     that came; `kept_from`: the number of the oldest of its own that it can send again. A `notebook` speaks FDC3 only,
-    for a kernel, by its controller's token; `title`: what people call it.
+    for a kernel, by its controller's token; `session`: which kernel, `title`: what people call it.
     """
 
     role: Literal["controller", "page", "notebook"]

@@ -57,6 +57,7 @@ class Supervisor:
         self.slots: dict[str, Slot] = {}
         self.former: dict[str, int] = {}
         self.notebooks: dict[str, NotebookSpeaker] = {}
+        self.notebooks_cut_off: dict[str, str] = {}
         self.launching = Launching(self)
         deadlines = Deadlines(resolver=order.resolver_timeout)
         self.desk = PlatformDesk(self, deadlines)

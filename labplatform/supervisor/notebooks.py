@@ -16,6 +16,8 @@ from .peer import Peer
 APP_ID = "jupyter"
 """What every notebook is called among the apps; its title is its file's name."""
 DEFAULT_TITLE = "Notebook"
+MOST_CUT_OFF = 100
+"""Kernels of which it is remembered why they were cut off."""
 
 
 class NotebookSpeaker:
@@ -25,13 +27,16 @@ class NotebookSpeaker:
         self._supervisor = supervisor
         self.title = hello.title or DEFAULT_TITLE
         self.instance = str(uuid.uuid4())
+        self._kernel = hello.session
 
     def joined(self, peer: Peer) -> None:
         """It is connected, and open to others once it asks for the desktop agent's info."""
         self._supervisor.notebooks[self.instance] = self
+        # Who was cut off because it did not read could not be told then.
+        cut_off = self._supervisor.notebooks_cut_off.pop(self._kernel, "")
         record = AppRecord(app_id=APP_ID, name=self.title, title=self.title)
         self._supervisor.router.connect(APP_ID, self.instance, peer.send_bytes, record)
-        peer.send(m.Welcome(instance=self.instance, app_id=APP_ID))
+        peer.send(m.Welcome(instance=self.instance, app_id=APP_ID, cut_off=cut_off))
 
     def said(self, peer: Peer, data: str) -> None:
         """Take one message. Raises `msgspec.DecodeError`, which ends the connection."""
@@ -41,3 +46,8 @@ class NotebookSpeaker:
         """It is gone, and what it took part in hears so."""
         self._supervisor.notebooks.pop(self.instance, None)
         self._supervisor.router.disconnect(self.instance)
+        cut_off = self._supervisor.notebooks_cut_off
+        if peer.cut_off and self._kernel:
+            cut_off[self._kernel] = peer.cut_off
+            if len(cut_off) > MOST_CUT_OFF:
+                del cut_off[next(iter(cut_off))]
