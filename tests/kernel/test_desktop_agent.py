@@ -117,8 +117,9 @@ def test_an_app_is_started_for_an_intent_or_a_context(lab):
     agent = lab.desktop_agent
     refused("AppNotFound", agent.open, "nobody")
     opened = agent.open("viewer", APPLE)
-    viewer = next(app for app in lab if app.instance_id == opened.instance_id)
-    assert viewer.evaluate_js("heard", timeout=20) == [APPLE]
+    [viewer] = until(lambda: [app for app in lab if app.instance_id == opened.instance_id], 10, "its row")
+    viewer.wait_for("running")
+    assert viewer.evaluate_js("until(() => heard.length).then(() => heard)", timeout=20) == [APPLE]
     resolution = agent.raise_intent("View", APPLE, app="viewer")
     assert resolution.source != opened, "named without an instance it is a new one"
     assert resolution.get_result() == {"type": "viewed", "ticker": "AAPL"}
