@@ -16,9 +16,12 @@ from support.apps import NO_RESTART, make_app
 from support.processes import until
 
 from labplatform import messages as m
-from labplatform.connection import Connection, Line
+from labplatform.connection import Line
 from labplatform.errors import BlockingCallInObserver, FDC3Error, LabError, PlatformError, PlatformStopped
 from labplatform.errors import ConnectionRefused as Refused
+from labplatform.fdc3.agent import DesktopAgent
+from labplatform.fdc3.client import Client
+from labplatform.fdc3.handlers import Handlers
 
 USER = "fdc3.channel.1"
 APPLE = {"type": "fdc3.instrument", "id": {"ticker": "AAPL"}}
@@ -203,24 +206,24 @@ def test_two_platforms_have_an_agent_each(lab, platform, tmp_path):
     assert lab.desktop_agent.get_info().provider == "labplatform"
 
 
-def test_each_controller_has_an_instance_that_ends_with_its_connection(lab):
+def test_each_controller_has_an_instance_that_ends_with_its_connection(lab, another):
     agent = lab.desktop_agent
     agent.get_info()
     file = m.decode(Path(lab.connection_file).read_bytes(), m.ConnectionFile)
     with pytest.raises(Refused, match="this token is not known"):
         Line(file.port, m.Hello(role="notebook", token="no"))
-    line = Line(file.port, m.Hello(role="notebook", token=file.token, title="other.ipynb"))
-    assert line.welcome.app_id == "jupyter"
-    said = (
-        '{"type": "getInfoRequest", "meta": {"requestUuid": "r", "timestamp": "2025-01-01T00:00:00Z"}, "payload": {}}'
-    )
-    line.send(said.encode())
-    until(lambda: len(agent.find_instances("jupyter")) == 2, 10, "the second notebook")
+    other = another(lab.connection_file)
+    assert other.find_instances("jupyter")[0].instance_id == agent.instance_id
     theirs = next(app for app in agent.find_instances("jupyter") if app.instance_id != agent.instance_id)
-    assert theirs.instance_id == line.welcome.instance
     assert agent.get_app_metadata(theirs).title == "other.ipynb"
-    line.close()
-    until(lambda: len(agent.find_instances("jupyter")) == 1, 10, "its end")
+    left = threading.Event()
+    private = agent.create_private_channel()
+    private.on_disconnect(left.set)
+    agent.add_intent_listener("Share", lambda context: private)
+    assert other.raise_intent("Share", APPLE).get_result().id == private.id
+    other._client._send.__self__.close()
+    assert left.wait(10)
+    assert len(agent.find_instances("jupyter")) == 1
     refused("TargetInstanceUnavailable", agent.get_app_metadata, theirs)
 
 
@@ -335,41 +338,47 @@ def _environment() -> dict[str, str]:
 
 
 STALLED = """
-import sys, time
+import sys
 from labplatform import Platform
-from support.apps import QUICK
 
-lab = Platform(sys.argv[1], display="offscreen", quiet=True, heartbeat=QUICK)
-agent = lab.desktop_agent
-heard = []
+lab = Platform(sys.argv[1], display="offscreen", quiet=True)
+agent, heard = lab.desktop_agent, []
 agent.join_user_channel("fdc3.channel.1")
-agent.add_context_listener("word", lambda context: heard.append(context["text"]))
-agent.add_intent_listener("Ask", lambda context: {"type": "answer"})
-flood = lab.launch("alice")
+agent.add_context_listener("word", lambda context: print(len(context["text"]), flush=True))
+agent.add_intent_listener("Ask", lambda context: {"type": "answer", "from": agent.instance_id})
 print(lab.connection_file, agent.instance_id, flush=True)
-flood.evaluate_js('''(async () => {
-    await fdc3.joinUserChannel("fdc3.channel.1");
-    window.go = setInterval(() => {
-        for (let i = 0; i < 10; i++) fdc3.broadcast({type: "word", text: "x".repeat(100000)}).catch(() => {});
-    }, 20);
-})()''', timeout=20)
-print("stop me", flush=True)
 input()
-flood.evaluate_js("clearInterval(go); 0", timeout=20)
-deadline = time.monotonic() + 30
-while "again" not in heard and time.monotonic() < deadline:
-    flood.evaluate_js("fdc3.broadcast({type: 'word', text: 'again'})", timeout=20)
-    time.sleep(0.1)
-result = flood.evaluate_js("fdc3.raiseIntent('Ask', {type: 'q'}).then((r) => r.getResult())", timeout=20)
-print("again" in heard, agent.instance_id, result, flush=True)
 lab.stop()
 """
 
 
-def test_a_stopped_kernel_is_cut_off_and_comes_back(lab, tmp_path):
+@pytest.fixture
+def another():
+    """Makes a second notebook of a platform, from its connection file."""
+    lines: list[Line] = []
+    threads: list[threading.Thread] = []
+
+    def make(file: str | Path) -> DesktopAgent:
+        door = m.decode(Path(file).read_bytes(), m.ConnectionFile)
+        lines.append(Line(door.port, m.Hello(role="notebook", token=door.token, title="other.ipynb")))
+        client = Client(lines[-1].send, Handlers("labplatform-other", print))
+        take = lambda data: [client.receive(one) for one in data.split(b"\n")]  # noqa: E731
+        threads.append(threading.Thread(target=lines[-1].read, args=(take,)))
+        threads[-1].start()
+        return DesktopAgent(client)
+
+    yield make
+    for line in lines:
+        line.close()
+    for thread in threads:
+        thread.join(5)
+
+
+def test_a_stopped_kernel_is_cut_off_and_comes_back(another, tmp_path):
     """32 MB wait for a kernel that does not run; then its desktop agent is cut off, and its platform is not."""
     script = tmp_path / "stalled.py"
     script.write_text(STALLED)
+    make_app(tmp_path, "alice")
     process = subprocess.Popen(
         [sys.executable, str(script), str(tmp_path)],
         stdin=subprocess.PIPE,
@@ -380,20 +389,38 @@ def test_a_stopped_kernel_is_cut_off_and_comes_back(lab, tmp_path):
     )
     try:
         file, instance = process.stdout.readline().split()
-        assert process.stdout.readline() == "stop me\n"
+        other = another(file)
+        there = {app.instance_id for app in other.find_instances("jupyter")}
+        assert len(there) == 2
+        assert instance in there
+        channel = other.get_user_channels()[0]
+        channel.broadcast({"type": "word", "text": "x"})
+        assert process.stdout.readline() == "1\n"
         process.send_signal(signal.SIGSTOP)
-        door = m.decode(Path(file).read_bytes(), m.ConnectionFile)
-        watcher = Connection(door.port, door.token)
-        cut_off = "stalled.py was cut off as a slow consumer"
-        until(lambda: any(cut_off in e.text for e in watcher.ask(m.Subscribe, list[m.Entry], 5)), 60, cut_off)
-        watcher.close()
+        large = {"type": "word", "text": "x" * 500_000}
+        for _ in range(200):
+            channel.broadcast(large, timeout=30)
+            if len(other.find_instances("jupyter")) == 1:
+                break
+        else:
+            raise AssertionError("100 MB waited for a stopped kernel")
         process.send_signal(signal.SIGCONT)
-        out, err = process.communicate("\n", timeout=60)
+        until(lambda: len(other.find_instances("jupyter")) == 2, 30, "its return")
+        answer = until(lambda: _answer(other), 30, "its handler's return")
+        assert answer["from"] not in there
+        channel.broadcast({"type": "word", "text": "again"})
+        until(lambda: process.stdout.readline() == "5\n", 30, "its listener's return")
+        process.stdin.write("\n")
+        out, err = process.communicate(timeout=60)
     finally:
         process.kill()
-        process.wait()
-    *_, last = out.splitlines()
-    assert last.startswith("True"), (out, err)
-    assert instance not in last
-    assert "answer" in last
+        process.communicate()
+    assert (process.returncode, out) == (0, ""), err
     assert "cut off from the other apps as a slow consumer and is back" in err
+
+
+def _answer(agent: DesktopAgent) -> dict[str, str] | None:
+    try:
+        return agent.raise_intent("Ask", {"type": "q"}).get_result(timeout=10)
+    except FDC3Error:
+        return None
