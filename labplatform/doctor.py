@@ -24,7 +24,7 @@ from typing import Literal
 import msgspec
 import psutil
 
-from . import __version__, machine, messages, resources
+from . import __version__, machine, messages, network, resources
 from .errors import LabError, PlatformError
 from .messages import SandboxInfo
 
@@ -67,7 +67,7 @@ def report(probe: Callable[[], SandboxInfo] | None = None) -> Report:
         display = machine.choose_display()
         checks += [_libraries(display), _fonts(), _display(display)]
         checks += [_user_namespaces(), _sandbox(probe), _shared_memory(), _home(), *_runtime_folder(), _cgroups()]
-    checks += [_sample_data(), _page_agent()]
+    checks += [*_network(network.survey()), _sample_data(), _page_agent()]
     return Report(tuple(checks))
 
 
@@ -316,6 +316,44 @@ def _cgroups() -> Check:
     if first:
         found.insert(0, f"v1 controllers: {' '.join(dict.fromkeys(first))}")
     return Check("cgroups", "ok", "; ".join(found) or "none mounted")
+
+
+def _network(found: network.Survey) -> Iterator[Check]:
+    """The way to the web, for pages and for what is fetched from app directories."""
+    way = found.network
+    through = [
+        f"{kind} through {network.without_secret(proxy)}" for kind in ("http", "https") if (proxy := getattr(way, kind))
+    ]
+    if through:
+        said = f"{', '.join(through)}; direct: {', '.join(('this machine', *way.direct))}"
+    elif os.environ.get("XDG_CURRENT_DESKTOP"):
+        said = "none in the environment; pages go by the desktop's own settings"
+    else:
+        said = "none: the web is asked directly"
+    wrong = [problem for problem in found.problems if "_PROXY" in problem.upper().partition(" ")[0]]
+    if wrong:
+        yield Check("proxy", "warning", f"{'; '.join(wrong)}. {said}", "mend or unset the variable")
+    else:
+        yield Check("proxy", "ok", said)
+    more = [f"{count} more of {where}" for where, count in found.trusted.items()]
+    said = ", ".join(["Mozilla's list", *more])
+    wrong = [problem for problem in found.problems if problem not in wrong]
+    if wrong:
+        yield Check("certificates", "warning", f"{'; '.join(wrong)}. {said}", "mend or unset the variable")
+    elif more and not _pages_can_trust():
+        remedy = 'pip install "PySide6-Essentials>=6.10,!=6.12.0" "PySide6-Addons>=6.10,!=6.12.0"'
+        yield Check("certificates", "warning", f"{said}; with this Qt, pages trust Mozilla's list only", remedy)
+    else:
+        yield Check("certificates", "ok", said)
+
+
+def _pages_can_trust() -> bool:
+    """Whether this Qt takes certificates beside the browser's own; Qt 6.10 was the first."""
+    try:
+        numbers = re.findall(r"\d+", importlib.metadata.version("PySide6-Addons"))
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return [int(number) for number in numbers[:2]] >= [6, 10]
 
 
 def _sample_data() -> Check:

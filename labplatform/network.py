@@ -52,7 +52,7 @@ class Network(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     certificates: tuple[str, ...] = ()
 
     def proxy_for(self, url: str) -> str:
-        """The proxy that an http(s) address is asked for through; empty where there is none."""
+        """The proxy that an http(s) address is asked for through; empty where there is none. Raises `ValueError`."""
         parts = urlsplit(url)
         proxy = self.https if parts.scheme == "https" else self.http
         port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -140,11 +140,12 @@ def _direct(environ: Mapping[str, str]) -> tuple[str, ...]:
 def is_this_machine(host: str) -> bool:
     """Whether a host is this machine by its name or address alone."""
     host = host.lower().rstrip(".")
-    address = _address(host)
+    address = ip_address(host)
     return address.is_loopback if address else host == "localhost" or host.endswith(".localhost")
 
 
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def ip_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """A host as an address; `None` for a name."""
     try:
         return ipaddress.ip_address(host.strip("[]"))
     except ValueError:
@@ -154,14 +155,14 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 def _covers(entry: str, host: str, port: int) -> bool:
     if entry == "*":
         return True
-    address = _address(host)
+    address = ip_address(host)
     if "/" in entry:
         try:
             return address is not None and address in ipaddress.ip_network(entry, strict=False)
         except ValueError:
             return False
-    if address and _address(entry):
-        return address == _address(entry)
+    if address and ip_address(entry):
+        return address == ip_address(entry)
     name, colon, number = entry.rpartition(":")
     if colon and number.isdecimal():
         if int(number) != port:

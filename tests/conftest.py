@@ -56,6 +56,20 @@ def platform(nothing_left: processes.Ground) -> Iterator[Callable[..., Any]]:
         one.stop()
 
 
+WAY_TO_THE_WEB = [
+    *(f"{kind}_PROXY" for kind in ("HTTP", "HTTPS", "ALL", "NO")),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"),
+]
+
+
+@pytest.fixture
+def no_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither proxy nor certificates are named by the environment, whatever machine this is."""
+    for name in WAY_TO_THE_WEB:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
 @pytest.fixture
 def web() -> Iterator[Web]:
     """A web server for one test."""

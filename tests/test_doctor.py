@@ -12,8 +12,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+from support.proxy import Company
 
-from labplatform import doctor, machine, messages, resources
+from labplatform import doctor, machine, messages, network, resources
 from labplatform.doctor import Check, Report, as_json, as_text, known_bad, report
 from labplatform.errors import LaunchError
 from labplatform.messages import ConnectionFile, SandboxInfo
@@ -41,7 +42,17 @@ def test_everything_is_looked_at_once(runtime):
     assert len(set(names)) == len(names)
     assert set(names) >= {
         *("system", "Python", "packages", "system libraries", "fonts", "display", "user namespaces", "sandbox"),
-        *("/dev/shm", "home folder", "runtime folder", "connection files", "cgroups", "sample data", "page agent"),
+        *(
+            "proxy",
+            "certificates",
+            "/dev/shm",
+            "home folder",
+            "runtime folder",
+            "connection files",
+            "cgroups",
+            "sample data",
+            "page agent",
+        ),
     }
 
 
@@ -61,6 +72,46 @@ def test_it_agrees_with_the_machine(runtime):
     assert check("runtime folder", found).found == str(runtime)
     first = re.findall(r" - cgroup \S+ (?:\S*,)?memory", Path("/proc/self/mountinfo").read_text())
     assert ("v1 controllers" in check("cgroups", found).found) == bool(first)
+
+
+# --- the way to the web -----------------------------------------------------------------------------------------------
+
+
+def way(monkeypatch, **environ):
+    """The checks of proxy and certificates with this environment, and no certificates of the system's own."""
+    monkeypatch.setattr(network, "SYSTEM_BUNDLES", ())
+    return {check.name: check for check in doctor._network(network.survey(environ))}
+
+
+def test_the_way_to_the_web(monkeypatch, tmp_path):
+    monkeypatch.delenv("XDG_CURRENT_DESKTOP", raising=False)
+    found = way(monkeypatch)
+    assert found["proxy"] == Check("proxy", "ok", "none: the web is asked directly")
+    assert found["certificates"] == Check("certificates", "ok", "Mozilla's list")
+    monkeypatch.setenv("XDG_CURRENT_DESKTOP", "GNOME")
+    assert way(monkeypatch)["proxy"].found == "none in the environment; pages go by the desktop's own settings"
+    company = Company(tmp_path)
+    found = way(
+        monkeypatch,
+        HTTP_PROXY="http://me:secret@p:3128",
+        https_proxy="q:1",
+        NO_PROXY=".corp,10.0.0.0/8",
+        SSL_CERT_FILE=str(company.file),
+    )
+    assert found["proxy"].found == (
+        "http through http://p:3128, https through http://q:1; direct: this machine, corp, 10.0.0.0/8"
+    )
+    assert found["certificates"].found == f"Mozilla's list, 1 more of SSL_CERT_FILE={company.file}"
+    monkeypatch.setattr(doctor, "_pages_can_trust", lambda: False)
+    found = way(monkeypatch, SSL_CERT_FILE=str(company.file))["certificates"]
+    assert found.state == "warning" and "PySide6-Addons>=6.10" in found.remedy
+
+
+def test_a_wrong_way_to_the_web(monkeypatch):
+    found = way(monkeypatch, HTTPS_PROXY="p:port", SSL_CERT_FILE="/none.pem")
+    assert found["proxy"].state == found["certificates"].state == "warning"
+    assert found["proxy"].found.startswith("HTTPS_PROXY is not the address of a proxy")
+    assert found["certificates"].found.startswith("SSL_CERT_FILE=/none.pem cannot be read: ")
 
 
 # --- a machine made worse ---------------------------------------------------------------------------------------------

@@ -54,6 +54,15 @@ class Answer(NamedTuple):
         """Whether this is something for a window, not a manifest."""
         return bool(_SHOWN.fullmatch(self.kind)) or _no_json(self.body)
 
+    @property
+    def refusal(self) -> str:
+        """Why there is no JSON in it, in words that follow the address; empty where there may be."""
+        if self.problem:
+            return self.problem
+        if not 200 <= self.status < 300:
+            return f"answered with HTTP status {self.status}"
+        return "is a page" if self.page else ""
+
 
 def _no_json(beginning: bytes) -> bool:
     text = beginning.lstrip(_BLANKS)
@@ -62,7 +71,7 @@ def _no_json(beginning: bytes) -> bool:
 
 def fetch(urls: Iterable[str], bounds: Bounds | None = None) -> list[Answer]:
     """GET each address, on a thread with a loop of its own, for the kernel's own loop runs already. Never raises."""
-    bounds = bounds or Bounds()
+    bounds, urls = bounds or Bounds(), list(urls)
     wanted = list(dict.fromkeys(urls))
     answers = {url: Answer(url, problem=f"gave no whole answer within {bounds.seconds:g} s") for url in wanted}
     deadline = time.monotonic() + bounds.seconds
@@ -74,7 +83,7 @@ def fetch(urls: Iterable[str], bounds: Bounds | None = None) -> list[Answer]:
     thread = threading.Thread(target=run, name="labplatform fetch", daemon=True)
     thread.start()
     thread.join(bounds.seconds + 0.5)
-    return [answers[url] for url in wanted]
+    return [answers[url] for url in urls]
 
 
 async def _fetch_all(urls: list[str], bounds: Bounds, deadline: float, answers: dict[str, Answer]) -> None:
@@ -88,7 +97,7 @@ async def _fetch_all(urls: list[str], bounds: Bounds, deadline: float, answers: 
             async with gate:
                 answers[url] = await _get(client, url, bounds)
         except (httpx.HTTPError, httpx.InvalidURL, LabError, OSError, ValueError, zlib.error) as error:
-            answers[url] = Answer(url, problem=_in_words(error, network.proxy_for(url)))
+            answers[url] = Answer(url, problem=_in_words(error, network, url))
 
     headers = {
         "Accept": "application/json, */*;q=0.5",
@@ -139,19 +148,22 @@ async def _body(response: Any, most: int) -> bytes:
 def _way(network: Network) -> Any:
     import httpx
 
-    context = tls_context(network)
-
     class Way(httpx.AsyncBaseTransport):
         """Each request the way that `Network` says, redirects included."""
 
         def __init__(self) -> None:
-            self._transports: dict[str, httpx.AsyncHTTPTransport] = {}
+            self._transports: dict[tuple[str, str], httpx.AsyncHTTPTransport] = {}
+
+        def _transport(self, scheme: str, proxy: str) -> httpx.AsyncHTTPTransport:
+            # All those certificates take 0.1 s to read, and plain http needs none.
+            verify = tls_context(network) if scheme == "https" or proxy.startswith("https") else False
+            return httpx.AsyncHTTPTransport(verify=verify, proxy=proxy or None, trust_env=False)
 
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-            proxy = network.proxy_for(str(request.url))
-            if proxy not in self._transports:
-                self._transports[proxy] = httpx.AsyncHTTPTransport(verify=context, proxy=proxy or None, trust_env=False)
-            return await self._transports[proxy].handle_async_request(request)
+            key = (request.url.scheme, network.proxy_for(str(request.url)))
+            if key not in self._transports:
+                self._transports[key] = self._transport(*key)
+            return await self._transports[key].handle_async_request(request)
 
         async def aclose(self) -> None:
             for transport in self._transports.values():
@@ -160,10 +172,14 @@ def _way(network: Network) -> Any:
     return Way()
 
 
-def _in_words(error: Exception, proxy: str) -> str:
+def _in_words(error: Exception, network: Network, url: str) -> str:
     """Why an address gave no answer, as what follows it in a sentence."""
     if isinstance(error, LabError):
         return error.message
+    try:
+        proxy = network.proxy_for(url)
+    except ValueError:
+        proxy = ""
     text = str(error) or type(error).__name__
     if "CERTIFICATE_VERIFY_FAILED" in text:
         why = text.partition("verify failed: ")[2].partition(" (_ssl")[0] or text

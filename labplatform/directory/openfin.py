@@ -286,11 +286,10 @@ def _divided(kind: str, content: list[Any], bounds: _Bounds) -> Iterator[_Bounds
         return
     across = kind == "row"
     shares = [_share(child, "width" if across else "height") for child in content]
-    # What says nothing divides what is left, as much of it as an equal part would be at least.
-    open_parts = shares.count(0.0)
-    if open_parts:
-        rest = max(100 - sum(shares), 100 * open_parts / len(shares)) / open_parts
-        shares = [share or rest for share in shares]
+    if open_parts := shares.count(0.0):
+        # What says nothing divides what is left, or gets an equal part.
+        left = 100 - sum(shares)
+        shares = [share or (left / open_parts if left > 0 else 100 / len(shares)) for share in shares]
     start = 0.0
     for share in shares:
         part = share / sum(shares)

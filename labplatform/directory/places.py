@@ -158,15 +158,13 @@ def _from_web(url: str, answer: Answer, gathered: _Gathered, bounds: Bounds | No
     """An address: a page, a manifest, or a directory, also where only its base was named."""
     if answer.problem:
         raise unreadable(url, answer.problem, "an address that answers")
-    tried = f"answered with HTTP status {answer.status}"
+    tried = answer.refusal
     if answer.status in LIKELY_PAGE:
         gathered.remarks.append(f"{url}: a plain request {tried}; it is taken for a page")
+    if answer.status in LIKELY_PAGE or (200 <= answer.status < 300 and (answer.page or not answer.body.strip())):
         gathered.add(manifest_for_url(url), url)
         return
-    if 200 <= answer.status < 300:
-        if answer.page or not answer.body.strip():
-            gathered.add(manifest_for_url(url), url)
-            return
+    if not tried:
         data = decode(answer.body, url)
         if kind_of(data):
             gathered.read(data, Source(url, answer.url), bounds)
@@ -176,11 +174,10 @@ def _from_web(url: str, answer: Answer, gathered: _Gathered, bounds: Bounds | No
     apps = f"{base}/apps" if base.endswith("/v2") else f"{base}/v2/apps"
     if not re.search(r"/apps(/|$)|\.\w+$", urlsplit(base).path):
         (second,) = fetch([apps], bounds)
-        if 200 <= second.status < 300 and not second.page and kind_of(data := decode(second.body, apps)):
+        if not second.refusal and kind_of(data := decode(second.body, apps)):
             gathered.read(data, Source(apps, second.url), bounds)
             return
-        also = second.problem or ("is a page" if second.page else f"answered with HTTP status {second.status}")
-        tried += f"; {apps}, where an app directory would be, {also}"
+        tried += f"; {apps}, where an app directory would be, {second.refusal or 'is none'}"
     raise unreadable(url, tried, KINDS)
 
 
@@ -192,11 +189,10 @@ def _from_host(app_id: str, gathered: _Gathered, bounds: Bounds | None) -> None:
     except ValueError:
         name = ""
     scheme = "http" if is_this_machine(name) else "https"
-    url = f"{scheme}://{host}/api/appd/v2/apps/{quote(app_id, safe='@')}"
+    url = f"{scheme}://{host}/api/appd/v2/apps/{quote(app_id, safe='@:')}"
     (answer,) = fetch([url], bounds)
-    if answer.problem or not 200 <= answer.status < 300 or answer.page:
-        problem = answer.problem or ("is a page" if answer.page else f"answered with HTTP status {answer.status}")
-        raise unreadable(app_id, f"is not known here, and {url} {problem}", "an app directory's record")
+    if answer.refusal:
+        raise unreadable(app_id, f"is not known here, and {url} {answer.refusal}", "an app directory's record")
     gathered.read(decode(answer.body, url), Source(url, answer.url), bounds)
 
 
@@ -392,11 +388,8 @@ def _settings_from(url: str, answer: Answer | None) -> Settings | ManifestError:
         return unreadable(
             url, f"is not fetched: more than {MOST_SETTINGS} addresses are named by one directory", expected
         )
-    if answer.problem:
-        return unreadable(url, answer.problem, expected)
-    if not 200 <= answer.status < 300 or answer.page:
-        problem = "is a page" if answer.page else f"answered with HTTP status {answer.status}"
-        return unreadable(url, problem, expected)
+    if answer.refusal:
+        return unreadable(url, answer.refusal, expected)
     try:
         data = decode(answer.body, url)
         check_json(data, url)

@@ -21,7 +21,7 @@ from typing import Any, get_args
 import msgspec
 import traitlets
 
-from .. import app_ids, directory, machine
+from .. import app_ids, directory, machine, network
 from .. import messages as m
 from ..connection import Asked, Connection
 from ..errors import LabError, PlatformError, PlatformStopped, StartError, SupervisorLost, UnknownApp
@@ -168,13 +168,15 @@ class Platform(Observable):
     def _start(self, timeout: float) -> None:
         shown = machine.choose_display({} if self._display == "offscreen" else os.environ)
         flags, _ = machine.chromium_flags()
+        way = network.survey()
         order = m.SupervisorOrder(
             token=secrets.token_urlsafe(32),
             controller_pid=os.getpid(),
             folder=str(machine.runtime_folder()),
             isolation=self.isolation,
             manifests=self._manifests,
-            remarks=self._remarks,
+            remarks=(*self._remarks, *way.problems),
+            network=way.network,
             qt_platform=shown.qt_platform,
             display=shown.why,
             chromium_flags=flags,
@@ -205,6 +207,7 @@ class Platform(Observable):
             # News may have come before this answer was taken, with entries that are in it as well.
             known = {entry.seq: entry for entry in [*so_far, *self._entries]}
             self._entries = deque((known[seq] for seq in sorted(known)), maxlen=EVENTS_KEPT)
+            self.set_trait("events", tuple(self._entries))
         self._resolving.connected()
 
     def stop(self, timeout: float = 5.0) -> None:

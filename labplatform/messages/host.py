@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from ..manifest import Manifest, PageTransport
+from ..network import Network
 from .choosing import IntentQuestion
 from .page import PageHello
 from .words import CrashKind, Isolation, JsHeap, Message, Theme
@@ -22,7 +23,7 @@ class HostOrder(Message, frozen=True, tag="host-order"):
 
     `qt_platform`: Qt's platform plugin ("offscreen", "xcb", …), empty for Qt's own choice. `chromium_flags`: what this
     machine needs. `shared_renderer`: all pages of this host in one renderer process. `windowless`: no page is to come,
-    so no GUI is started.
+    so no GUI is started. `network`: its pages' way to the web.
     """
 
     host: str
@@ -35,6 +36,7 @@ class HostOrder(Message, frozen=True, tag="host-order"):
     shared_renderer: bool = False
     windowless: bool = False
     theme: Theme = "auto"
+    network: Network = Network()
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):

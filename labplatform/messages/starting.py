@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 
 from ..manifest import Manifest, PageTransport
+from ..network import Network
 from .words import Isolation, JsHeap, LimitsWish, Theme, Timeout
 
 
@@ -24,10 +25,10 @@ class SupervisorOrder(msgspec.Struct, frozen=True, kw_only=True):
     """One line of JSON on the supervisor's standard input, which then stays open: its end is the controller's end.
 
     `token`: what a controller must know. `qt_platform`: as in `HostOrder`; `display`: how windows are shown, in words.
-    `remarks`: what was passed over when the manifests were read, for the log. `page_transport`: how pages reach the
-    supervisor, where their manifests do not say. `sampling`: seconds between two looks at memory and CPU.
-    `resolver_timeout`: seconds that a choice between apps may take; with a launch and the wait for its listener it has
-    to stay below the 100 s that an app's side of FDC3 waits.
+    `remarks`: what was passed over when the manifests were read, for the log. `network`: the pages' way to the web.
+    `page_transport`: how pages reach the supervisor, where their manifests do not say. `sampling`: seconds between two
+    looks at memory and CPU. `resolver_timeout`: seconds that a choice between apps may take; with a launch and the wait
+    for its listener it has to stay below the 100 s that an app's side of FDC3 waits.
     """
 
     token: str
@@ -36,6 +37,7 @@ class SupervisorOrder(msgspec.Struct, frozen=True, kw_only=True):
     isolation: Isolation
     manifests: dict[str, Manifest]
     remarks: tuple[str, ...] = ()
+    network: Network = Network()
     qt_platform: str = ""
     display: str = ""
     chromium_flags: tuple[str, ...] = ()

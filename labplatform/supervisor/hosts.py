@@ -200,6 +200,7 @@ class Hosts:
             shared_renderer=isolation == "shared-renderer",
             windowless=isolation == "process" and not slot.has_page,
             theme=self._order.theme,
+            network=self._order.network,
         )
         group = self._platform.limits.group(title, limits, self._breached)
         return HostProcess(key, order, group, self._platform.from_host, self._gone, self._noticed)

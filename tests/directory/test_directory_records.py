@@ -356,7 +356,9 @@ def test_one_bad_record_does_not_cost_the_others(form):
     assert list(found.manifests) == ["a", "d"]
     assert len(found.remarks) == (2 if form == "list" else 3)
     at = "$[1]" if form == "list" else "$.applications[1]"
-    assert found.remarks[0].startswith(f"{FAR.name}: at {at}.title: expected text of 1 to 200 characters, or null; found 7; ")
+    assert found.remarks[0].startswith(
+        f"{FAR.name}: at {at}.title: expected text of 1 to 200 characters, or null; found 7; "
+    )
     assert all(remark.endswith("this record is passed over") for remark in found.remarks)
 
 

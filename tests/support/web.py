@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import ssl
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -88,6 +89,12 @@ class Web:
             self.released.wait(60)
 
         return self.call(path, answer)
+
+    def speak_tls(self, context: ssl.SSLContext) -> None:
+        """From now on, and before anybody has asked anything, speak https."""
+        # The handshake on the connection's own thread: a client that gives up on it must not hold up the others.
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
+        self.address = self.address.replace("http:", "https:")
 
     def close(self) -> None:
         """Stop serving; requests that hang are let go."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from ... import messages as m
+from ...network import Network, ip_address, without_secret
 
 _BLINK_SCHEME = {"dark": 0, "light": 1}
 
@@ -22,7 +23,31 @@ def prepare(order: m.HostOrder) -> None:
         flags.append(f"--blink-settings=preferredColorScheme={_BLINK_SCHEME[order.theme]}")
     if order.shared_renderer:
         flags.append("--renderer-process-limit=1")
+    flags += proxy_flags(order.network)
     inherited = os.environ.get("QTWEBENGINE_CHROMIUM_FLAGS", "")
     os.environ["QTWEBENGINE_CHROMIUM_FLAGS"] = " ".join([*filter(None, [inherited]), *flags])
     os.environ["QT_API"] = "pyside6"
     os.environ.setdefault("QT_LOGGING_RULES", "qt.webenginecontext.debug=false")
+
+
+def proxy_flags(network: Network) -> list[str]:
+    """Chromium's flags for a proxy; without one of the environment it goes by the desktop's own settings.
+
+    Without user and password, which the flags of a process would show to everybody: pages are asked for them.
+    """
+    ways = {"http": network.http, "https": network.https}
+    servers = ";".join(f"{scheme}={without_secret(proxy)}" for scheme, proxy in ways.items() if proxy)
+    if not servers:
+        return []
+    direct: list[str] = []
+    for entry in network.direct:
+        if address := ip_address(entry):
+            direct.append(f"[{address}]" if address.version == 6 else str(address))
+        elif entry == "*" or "/" in entry:
+            direct.append(entry)
+        else:
+            # A name stands for all below it too.
+            direct += [entry, f".{entry}"]
+    # socks5h is curl's word for what Chromium always does: names are resolved at the proxy.
+    flags = [f"--proxy-server={servers.replace('socks5h://', 'socks5://')}"]
+    return [*flags, f"--proxy-bypass-list={';'.join(direct)}"] if direct else flags

@@ -20,6 +20,7 @@ from webview.platforms import qt as backend
 
 from ... import messages as m
 from .curtain import Curtain
+from .network import make_profile
 from .origin import FolderHandler, register_scheme
 from .window import QtWindow
 
@@ -135,7 +136,7 @@ class QtGui:
         """The profile of this folder: the place's own, or the one that all pages of a shared renderer have."""
         folder = order.profile
         if folder not in self._profiles:
-            profile = QWebEngineProfile(Path(folder).name)
+            profile = make_profile(Path(folder).name, self.order.network)
             profile.setPersistentStoragePath(os.path.join(folder, "storage"))
             profile.setCachePath(os.path.join(folder, "cache"))
             profile.setPersistentCookiesPolicy(QWebEngineProfile.PersistentCookiesPolicy.AllowPersistentCookies)

@@ -12,6 +12,7 @@ from PySide6.QtWebEngineWidgets import QWebEngineView
 
 from ...resources import page_agent
 from .bridge import RELAY_WORLD, relay_script
+from .network import answer_proxy
 
 _LEVELS = {0: "info", 1: "warning", 2: "error"}
 
@@ -47,6 +48,7 @@ class Page(QWebEnginePage):
     def __init__(self, window: Any, profile: Any, parent: Any) -> None:
         super().__init__(profile, parent)
         self._lab = window
+        answer_proxy(self, window.gui.order.network)
 
     def setWebChannel(self, *_: Any) -> None:
         """pywebview's, which would lie open to every page; the bridge makes its own."""

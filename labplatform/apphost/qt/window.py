@@ -17,6 +17,7 @@ from ...manifest import Manifest
 from .bounds import BoundsWatch
 from .bridge import Bridge
 from .evaluation import Evaluation
+from .network import remedy
 from .page import Page, inject_agent, make_popup
 
 PLACEMENT = {"process": "own process", "shared-process": "shared process", "shared-renderer": "shared renderer"}
@@ -274,7 +275,7 @@ class QtWindow:
             elif url.startswith("app:"):
                 problem = f"{url} does not exist in {self.manifest.folder}"
             else:
-                problem = f"{url} could not be loaded: {info.errorString()}"
+                problem = f"{url} could not be loaded: {info.errorString()}{remedy(info.errorString())}"
         else:
             problem = ""
         self.host.send(m.InstanceLoaded(place=self.place, incarnation=self.incarnation, problem=problem, url=url))
