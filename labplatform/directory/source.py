@@ -17,7 +17,10 @@ from ..manifest import Image, Manifest, check_page
 from ..reading import Unexpected, wrong
 
 _TAKEN = {
-    "": {"startup_app", "storage", "requires", "look", "restart", "recycle", "resourceLimits", "interop"},
+    "": {
+        *("startup_app", "storage", "pageTransport", "requires", "look", "restart", "recycle", "resourceLimits"),
+        "interop",
+    },
     "startup_app": {
         *("uuid", "name", "url", "description", "defaultWidth", "defaultHeight", "defaultLeft", "defaultTop"),
         *("autoShow", "resizable", "processAffinity", "resourceLimits"),
