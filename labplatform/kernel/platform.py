@@ -115,7 +115,7 @@ class Platform(Observable):
         self._manifests, self._remarks = found.manifests, found.remarks
         self._display, self._theme = display, theme
         self._heartbeat = _checked(heartbeat or m.Heartbeat())
-        self._page_transport = page_transport
+        self.page_transport = page_transport
         if not 0.1 <= sampling <= 10:
             raise ValueError(f"sampling is 0.1 to 10 seconds, not {sampling!r}")
         self._sampling = float(sampling)
@@ -183,7 +183,7 @@ class Platform(Observable):
             js_heap=self._js_heap,
             theme=self._theme,
             heartbeat=self._heartbeat,
-            page_transport=self._page_transport,
+            page_transport=self.page_transport,
             limits=self._limits,
             sampling=self._sampling,
             resolver_timeout=self._resolver_timeout,

@@ -12,7 +12,7 @@ from .choosing import IntentQuestion
 from .page import PageHello
 from .words import CrashKind, Isolation, JsHeap, Message, Theme
 
-LOADS = 8
+LOADS = 16
 """Loads (of one frame to a page, of several from it) that may be on their way through its host in either direction."""
 LOADS_TAKEN = LOADS // 2
 """Loads after which their sender is told that they were taken."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import socket
 import ssl
 import threading
 from collections.abc import Callable
@@ -75,6 +76,15 @@ class Web:
 
         self._answers[path] = answer
         return self.address + path
+
+    def break_off(self, path: str) -> None:
+        """From now on end the connection of whoever asks for this path, without a word."""
+
+        def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
+            handler.close_connection = True
+            handler.connection.shutdown(socket.SHUT_RDWR)
+
+        self._answers[path] = answer
 
     def never(self, path: str) -> str:
         """Serve the first bytes of a page, and the rest never."""

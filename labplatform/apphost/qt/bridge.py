@@ -58,6 +58,7 @@ class Bridge(QtCore.QObject):
         self._page = page
         self._origin = window.manifest.origin
         self._connection = ""
+        self._under_way = 0
         self._address = ""
         self._at_home = False
         self._remarked = False
@@ -131,9 +132,9 @@ class Bridge(QtCore.QObject):
             return
         try:
             words = m.decode(hello, m.PageHello)
-        except (msgspec.DecodeError, UnicodeEncodeError):
+        except msgspec.DecodeError:
             return
-        self._connection = words.connection
+        self._connection, self._under_way = words.connection, 0
         self._send(m.BridgeOpened, hello=words)
 
     @QtCore.Slot(str, list)
@@ -143,10 +144,13 @@ class Bridge(QtCore.QObject):
             return
         try:
             largest = max(len(frame.encode()) for frame in frames)
-        except (AttributeError, UnicodeEncodeError, ValueError):
+        except (AttributeError, ValueError):
             return self._cut_off("what it sent was not text", TOO_LARGE)
         if largest > m.MAX_MESSAGE:
             return self._cut_off(f"a message was over {m.MAX_MESSAGE} bytes", TOO_LARGE)
+        self._under_way += 1
+        if self._under_way > m.LOADS:
+            return self._cut_off("it did not wait until what it sent was taken", TRY_AGAIN)
         if not self._send(m.BridgeSaid, connection=connection, frames=tuple(frames)):
             self._cut_off("its host has too much to tell", TRY_AGAIN)
 
@@ -178,4 +182,5 @@ class Bridge(QtCore.QObject):
         elif isinstance(word, m.BridgeSend):
             self.heard.emit(word.connection, word.frame)
         else:
+            self._under_way -= word.loads
             self.taken.emit(word.connection, word.loads)
