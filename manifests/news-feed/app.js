@@ -23,7 +23,7 @@ for (const ticker of ["", ...TICKERS]) {
 }
 
 function choose(ticker) {
-  about = ticker;
+  about = document.body.dataset.ticker = ticker;
   document.querySelector(`input[name="about"][value="${ticker}"]`).checked = true;
   filter();
   byId("scroll").scrollTop = 0;

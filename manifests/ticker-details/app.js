@@ -33,7 +33,7 @@ for (const ticker of TICKERS) {
 }
 
 function choose(ticker) {
-  chosen = ticker;
+  chosen = document.body.dataset.ticker = ticker;
   document.querySelector(`input[value="${ticker}"]`).checked = true;
   put(byId("name"), ticker);
   draw();

@@ -53,7 +53,7 @@ const nameOf = (ticker) => latest.get(ticker)?.name;
 
 /** Mark one row. The focus goes along only if the listbox has it already, or asks for it. */
 function mark(ticker, focus) {
-  chosen = ticker;
+  chosen = document.body.dataset.ticker = ticker;
   for (const [name, { row }] of rows) {
     row.setAttribute("aria-selected", String(name === ticker));
     row.tabIndex = name === ticker ? 0 : -1;
