@@ -19,6 +19,7 @@ class _Kind(msgspec.Struct):
 _kind_of = msgspec.json.Decoder(_Kind).decode
 _read_control = m.Reader(m.FromPage)
 CONTROL = frozenset(("pong", "ack"))
+REPLACED = "replaced by a newer connection with the same token"
 GOODBYE = "WCP6Goodbye"
 """FDC3's word for a page that wants no more of its desktop agent."""
 
@@ -36,9 +37,14 @@ class PageSpeaker:
         """The page is connected; it may be ready now."""
         slot, hello = self._slot, self._hello
         former, slot.page = slot.page, peer
+        resumed = self._resumed()
         if former:
-            former.cut("replaced by a newer connection with the same token", CLOSE_REPLACED)
-        self._session = self._resumed() or self._begun()
+            former.cut(REPLACED, CLOSE_REPLACED)
+            if not resumed:
+                # A page that comes back does so in its own session; this is another document, or somebody else.
+                text = f"{former.name} was cut off: {REPLACED}"
+                self._supervisor.log.remark(text, kind="connection", place=slot.name, level="warning")
+        self._session = resumed or self._begun()
         welcome = m.Welcome(place=slot.name, instance=slot.instance, app_id=slot.manifest.app_id)
         self._session.connect(peer, welcome, hello.received, hello.kept_from)
         self._supervisor.ready_if_so(slot)

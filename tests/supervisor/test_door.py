@@ -71,6 +71,8 @@ def test_a_wrong_token_is_refused(lab, port, role):
         with client(port) as connection:
             connection.send(hello(role, token))
             assert _closing(connection) == (peer.CLOSE_REFUSED, "this token is not known")
+    refused = f"a connection was refused: its {role} token is not known"
+    until(lambda: any(entry.text.startswith(refused) for entry in lab.events), 20, "the log to say so")
     _works(lab)
 
 
@@ -410,6 +412,9 @@ def test_a_newer_connection_replaces_the_older(lab, port, stolen):
         assert (code, reason) == (peer.CLOSE_REPLACED, "replaced by a newer connection with the same token")
         # The page's own connection was the first to be replaced, and its agent knows.
         until(lambda: app.evaluate_js("lab.connected", timeout=10) is False, 20, "the page's agent to have heard")
+        assert app.evaluate_js("fdc3.getInfo().catch((error) => error.message)", timeout=10) == "AgentDisconnected"
+    said = [entry for entry in lab.events if entry.text == f"the page of informer was cut off: {reason}"]
+    assert len(said) == 2 and {entry.place for entry in said} == {"informer"}
 
 
 def test_the_token_of_a_dead_incarnation_opens_nothing(lab, port, stolen):

@@ -9,6 +9,9 @@ import pytest
 from support.apps import NO_RESTART, make_app
 from support.get_agent import bundle
 from support.npm import Unreachable
+from support.processes import until
+
+from labplatform.errors import JavaScriptError
 
 CHANNEL = "fdc3.channel.1"
 PAGE = """<!doctype html><meta charset=utf-8><title>page</title><script>
@@ -106,6 +109,7 @@ def test_two_pages_in_two_processes(pair):
                 if (context.id.ticker === "MSFT") {
                     window.ticks = await fdc3.createPrivateChannel();
                     ticks.onAddContextListener((type) => ticks.broadcast({type: "tick", asked: type}));
+                    await ticks.addContextListener("back", note);
                     return ticks;
                 }
                 return {type: "seen", by: source.appId, ticker: context.id.ticker};
@@ -141,7 +145,8 @@ def test_two_pages_in_two_processes(pair):
     assert kind == ["private", [[{"type": "tick", "asked": "tick"}, "bob"]]]
     bob.kill()
     assert alice.evaluate_js("until(() => ended.includes('disconnect')).then(() => ended)", timeout=20) == [
-        "disconnect"
+        "unsubscribe",
+        "disconnect",
     ]
     assert alice.evaluate_js("fdc3.findInstances({appId: 'bob'})", timeout=20) == []
 
@@ -158,6 +163,7 @@ def test_two_pages_in_two_processes(pair):
     indirect=["transports"],
 )
 def test_a_reconnect_loses_and_doubles_nothing(lab_of_two, breaks):
+    count = 10_000
     lab, alice, bob = lab_of_two
     for app in (alice, bob):
         app.evaluate_js("fdc3.getOrCreateChannel('ticks').then((c) => { window.ticks = c; })", timeout=20)
@@ -165,29 +171,32 @@ def test_a_reconnect_loses_and_doubles_nothing(lab_of_two, breaks):
     mine, theirs = breaks != "receiver", breaks != "sender"
     if theirs:
         # In the midst of what it hears.
+        at = f"n === {count * 7 // 20} || n === {count * 7 // 10}"
         bob.evaluate_js(
-            "ticks.addContextListener('tick', ({n}) => { if (n === 700 || n === 1400) breakOff(); }).then(() => 0)",
-            timeout=20,
+            f"ticks.addContextListener('tick', ({{n}}) => {{ if ({at}) breakOff(); }}).then(() => 0)", timeout=20
         )
-    alice.evaluate_js(f"window.breaksAt = {[500, 1500] if mine else []}; 0", timeout=20)
+    alice.evaluate_js(f"window.breaksAt = {[count // 4, count * 3 // 4] if mine else []}; 0", timeout=20)
     unanswered = alice.evaluate_js(
-        """(async () => {
-            const all = [];
-            for (let n = 0; n < 2000; n++) {
-                all.push(ticks.broadcast({type: "tick", n}));
+        f"""(async () => {{
+            let all = [], failed = 0;
+            for (let n = 0; n < {count}; n++) {{
+                all.push(ticks.broadcast({{type: "tick", n}}));
                 if (breaksAt.includes(n)) breakOff();
                 if (n % 100 === 0) await new Promise((done) => setTimeout(done, 0));
-            }
-            return (await Promise.allSettled(all)).filter(({status}) => status !== "fulfilled").length;
-        })()""",
+                if (n % 2000 !== 1999) continue;
+                failed += (await Promise.allSettled(all)).filter(({{status}}) => status !== "fulfilled").length;
+                all = [];
+            }}
+            return failed;
+        }})()""",
         timeout=60,
     )
     assert unanswered == 0, "each was answered, although answers were lost on the way"
-    bob.evaluate_js("until(() => heard.length >= 2000).then(() => 0)", timeout=60)
+    bob.evaluate_js(f"until(() => heard.length >= {count}).then(() => 0)", timeout=60)
     # Whatever is still to come comes before this.
     alice.evaluate_js("ticks.broadcast({type: 'tick', n: 'last'})", timeout=20)
     heard = bob.evaluate_js("until(() => heard.at(-1) === 'last').then(() => heard)", timeout=20)
-    assert heard == [*range(2000), "last"]
+    assert heard == [*range(count), "last"]
     assert [cuts(lab, alice), cuts(lab, bob)] == [2 * mine, 2 * theirs]
 
 
@@ -219,12 +228,45 @@ def test_a_document_that_is_loaded_anew_leaves_nothing_of_the_former(pair):
     assert alice.evaluate_js(call, timeout=20) == [same]
 
 
-def test_get_agent_finds_the_agent(platform, tmp_path, pytestconfig):
+@pytest.fixture
+def get_agent(pytestconfig) -> str:
+    """FDC3's own `getAgent()`, as a script; the test is skipped where it cannot be had."""
     try:
-        script = bundle(pytestconfig.cache.mkdir("get-agent"))
+        return bundle(pytestconfig.cache.mkdir("get-agent"))
     except Unreachable as error:
         pytest.skip(str(error))
+
+
+def test_get_agent_finds_nothing_for_who_is_not_the_app(platform, tmp_path, web, get_agent):
+    """A frame inside the app's page, of its own origin or another, and a page that it was navigated to."""
+    seek = """window.found = getAgent({timeoutMs: 1500}).then(() => "an agent", (error) => error.message);
+        found.then((told) => parent.postMessage([location.protocol, typeof fdc3, typeof lab, told], "*"));"""
+    stranger = f"<!doctype html><title>stranger</title><script>{get_agent}</script><script>{seek}</script>"
+    gather = "window.told = []; addEventListener('message', ({data}) => Array.isArray(data) && told.push(data));"
+    elsewhere = web.page("/elsewhere", stranger)
+    frames = f"<iframe src=inner.html></iframe><iframe src={elsewhere}></iframe>"
+    home = make_app(tmp_path, "framer", page=f"{PAGE}<script>{gather}</script>{frames}")
+    (home / "inner.html").write_text(stranger)
+    app = platform(tmp_path).launch("framer")
+    told = app.evaluate_js("until(() => told.length === 2).then(() => told)", timeout=30)
+    assert sorted(told) == [[scheme, "undefined", "undefined", "AgentNotFound"] for scheme in ("app:", "http:")]
+    assert app.evaluate_js("fdc3.getInfo().then((info) => info.appMetadata.appId)", timeout=20) == "framer"
+    app.evaluate_js(f"setTimeout(() => {{ location.href = '{elsewhere}'; }}, 0); 0", timeout=20)
+
+    def arrived() -> bool:
+        try:
+            return app.evaluate_js("document.title", timeout=10) == "stranger"
+        except JavaScriptError:
+            return False
+
+    until(arrived, 20, "the page to be elsewhere")
+    assert app.evaluate_js("found.then((told) => [typeof fdc3, typeof lab, told])", timeout=20) == [
+        *("undefined", "undefined", "AgentNotFound")
+    ]
+
+
+def test_get_agent_finds_the_agent(platform, tmp_path, get_agent):
     call = "<script>window.found = getAgent().then(async (a) => [a === fdc3, (await a.getInfo()).provider]);</script>"
-    make_app(tmp_path, "asker", page=f"{PAGE}<script>{script}</script>{call}")
+    make_app(tmp_path, "asker", page=f"{PAGE}<script>{get_agent}</script>{call}")
     app = platform(tmp_path).launch("asker")
     assert app.evaluate_js("found", timeout=20) == [True, "labplatform"]
