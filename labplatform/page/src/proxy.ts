@@ -20,6 +20,7 @@ import type {
   ContextHandler,
   EventHandler,
   FDC3EventTypes,
+  ImplementationMetadata,
   IntentResolution,
   Listener,
 } from "@finos/fdc3-standard";
@@ -32,6 +33,7 @@ DefaultContextListener.prototype.action = function (message) {
   else this.handler(context);
 };
 
+const { assign } = Object;
 type Context = Parameters<ContextHandler>[0];
 type Readable = Pick<DefaultChannel, "id" | "getCurrentContext">;
 
@@ -181,6 +183,11 @@ function mayFail(resolution: IntentResolution): IntentResolution {
 }
 
 export class Proxy extends DesktopAgentProxy {
+  /** Until FDC3 2.0 this was no promise: older pages read the version right off what it returns. */
+  override getInfo(): Promise<ImplementationMetadata> {
+    return assign(super.getInfo(), { fdc3Version: "2.2", provider: "labplatform" });
+  }
+
   override findIntentsByContext(context: Context, resultType?: string): Promise<AppIntent[]> {
     return (this.intents as IntentSupport).findIntentsByContext(context, resultType);
   }
