@@ -27,6 +27,8 @@ class Window(Protocol):
     def ping(self, seq: int) -> None: ...
     def evaluate(self, order: m.HostEvaluate) -> None: ...
     def capture(self, order: m.HostCapture) -> None: ...
+    def ask(self, question: m.IntentQuestion) -> None: ...
+    def withdraw(self, number: int) -> None: ...
     def crash_page(self) -> None: ...
     def run_js(self, code: str) -> None: ...
     def to_page(self, word: m.BridgeSend | m.BridgeTaken | m.BridgeClose) -> None: ...
@@ -100,6 +102,8 @@ class Host:
             m.HostPing: self._ping,
             m.HostEvaluate: self._evaluate,
             m.HostCapture: self._capture,
+            m.AskInWindow: self._ask_in_window,
+            m.WithdrawQuestion: self._withdraw_question,
             m.Misbehave: self._misbehave,
             m.ToService: self._to_service,
             m.BridgeSend: self._to_page,
@@ -186,6 +190,19 @@ class Host:
     def _capture(self, order: m.HostCapture) -> None:
         if window := self._window(order):
             window.capture(order)
+
+    def _ask_in_window(self, order: m.AskInWindow) -> None:
+        filled = self.filled.get(order.place)
+        if filled and filled.window and filled.window.built:
+            filled.window.ask(order.question)
+        elif filled:
+            number, problem = order.question.number, "it is not there yet"
+            self.send(m.WindowAnswer(place=order.place, incarnation=filled.incarnation, number=number, problem=problem))
+
+    def _withdraw_question(self, order: m.WithdrawQuestion) -> None:
+        filled = self.filled.get(order.place)
+        if filled and filled.window and filled.window.built:
+            filled.window.withdraw(order.number)
 
     def _misbehave(self, order: m.Misbehave) -> None:
         filled = self.filled.get(order.place)

@@ -129,6 +129,8 @@ class Resolving:
             self._tell(one, "function")
         else:
             self._tell(one, "hidden", "shown")
+            if "shown" not in there:
+                self._ask_in_window(one)
         if not one.waiting and one.window is None:
             one.fail(NOBODY)
 
@@ -208,8 +210,7 @@ class Resolving:
             one.question = msgspec.structs.replace(one.question, options=options)
             for peer in one.told:
                 self._send(one, peer)
-            if one.window:
-                self._send_to_window(one)
+            self._send_to_window(one)
 
     def close(self) -> None:
         """The platform stops: no question is answered any more."""
@@ -222,6 +223,8 @@ class Resolving:
         peer.send(m.QuestionOpen(question=one.question, to=one.to))
 
     def _send_to_window(self, one: _Open) -> None:
+        if one.window is None or one.window.host is None:
+            return  # it is about to be withdrawn, with the app whose window it was
         # The context may be large, and a window shows only what it is about.
         question = msgspec.structs.replace(one.question, context=None)
         one.window.host.send(m.AskInWindow(place=one.window.name, question=question))

@@ -27,8 +27,8 @@ def test_windows_are_mapped_with_their_titles(platform, monkeypatch, tmp_path, i
             tickers, news, unseen = (lab.launch(app) for app in ("ticker-list", "news-feed", "unseen"))
             titles = [f"Ticker List · PID {tickers.pid} · {words}", f"News Feed · PID {news.pid} · {words}"]
             until(lambda: set(_shown(name)) == set(titles), 20, f"two windows; there are {list(_shown(name))}")
-            assert _shown(name)[titles[0]][2:] == (480, 640)
-            assert _shown(name)[titles[1]][2:] == (320, 200)
+            assert _shown(name)[titles[0]][2:4] == (480, 640)
+            assert _shown(name)[titles[1]][2:4] == (320, 200)
             # Nobody sees it, and it can be asked and drawn all the same.
             assert unseen.evaluate_js("document.visibilityState", timeout=20) in ("visible", "hidden")
             assert unseen.screenshot(timeout=20).width > 0

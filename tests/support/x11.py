@@ -1,4 +1,4 @@
-"""A virtual display, and the windows on it as X itself tells of them."""
+"""A virtual display, the windows on it as X itself tells of them, and a keyboard and mouse for them."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ VIEWABLE = 2
 
 
 class XWindow(NamedTuple):
-    """A window of the display: its `_NET_WM_NAME`, whether it is mapped, its size in pixels."""
+    """A window of the display: its `_NET_WM_NAME`, whether it is mapped, its size and place in pixels, X's id."""
 
     title: str
     mapped: bool
     width: int
     height: int
+    x: int
+    y: int
+    id: int
 
 
 @contextmanager
@@ -67,14 +70,24 @@ class _Attributes(ctypes.Structure):
     ]
 
 
-def windows(name: str) -> list[XWindow]:
-    """The top windows of a display that have a title."""
+@contextmanager
+def _opened(name: str) -> Iterator[tuple[ctypes.CDLL, ctypes.c_void_p]]:
+    """Xlib, and a connection to the display."""
     x = ctypes.CDLL("libX11.so.6")
     x.XOpenDisplay.restype = ctypes.c_void_p
-    x.XDefaultRootWindow.restype = x.XInternAtom.restype = ctypes.c_ulong
+    x.XDefaultRootWindow.restype = x.XInternAtom.restype = x.XStringToKeysym.restype = ctypes.c_ulong
     handle = ctypes.c_void_p(x.XOpenDisplay(name.encode()))
     assert handle, f"no display {name}"
     try:
+        yield x, handle
+        x.XSync(handle, 0)
+    finally:
+        x.XCloseDisplay(handle)
+
+
+def windows(name: str) -> list[XWindow]:
+    """The top windows of a display that have a title."""
+    with _opened(name) as (x, handle):
         title, utf8 = (ctypes.c_ulong(x.XInternAtom(handle, word, 0)) for word in (b"_NET_WM_NAME", b"UTF8_STRING"))
         root, parent = ctypes.c_ulong(), ctypes.c_ulong()
         children, count = ctypes.POINTER(ctypes.c_ulong)(), ctypes.c_uint()
@@ -94,11 +107,42 @@ def windows(name: str) -> list[XWindow]:
                 utf8,
                 *map(ctypes.byref, (kind, size, items, rest, text)),
             )
-            attributes = _Attributes()
-            x.XGetWindowAttributes(handle, ctypes.c_ulong(window), ctypes.byref(attributes))
+            a = _Attributes()
+            x.XGetWindowAttributes(handle, ctypes.c_ulong(window), ctypes.byref(a))
             if text.value:
-                mapped = attributes.map_state == VIEWABLE
-                found.append(XWindow(text.value.decode(), mapped, attributes.width, attributes.height))
+                mapped = a.map_state == VIEWABLE
+                found.append(XWindow(text.value.decode(), mapped, a.width, a.height, a.x, a.y, window))
         return found
-    finally:
-        x.XCloseDisplay(handle)
+
+
+def focus(name: str, window: XWindow) -> None:
+    """Bring a window to the front and give it the keyboard, as a window manager does."""
+    with _opened(name) as (x, handle):
+        x.XRaiseWindow(handle, ctypes.c_ulong(window.id))
+        x.XSetInputFocus(handle, ctypes.c_ulong(window.id), 1, ctypes.c_ulong(0))
+
+
+def _tester() -> ctypes.CDLL:
+    try:
+        return ctypes.CDLL("libXtst.so.6")
+    except OSError:
+        pytest.skip("libXtst is not installed")
+
+
+def press(name: str, key: str) -> None:
+    """A key, by X's name for it, goes down and up."""
+    tester = _tester()
+    with _opened(name) as (x, handle):
+        code = x.XKeysymToKeycode(handle, ctypes.c_ulong(x.XStringToKeysym(key.encode())))
+        assert code, f"no key {key}"
+        for down in (1, 0):
+            tester.XTestFakeKeyEvent(handle, code, down, ctypes.c_ulong(0))
+
+
+def click(name: str, x: int, y: int) -> None:
+    """The mouse goes to a point of the display, and its left button down and up."""
+    tester = _tester()
+    with _opened(name) as (_, handle):
+        tester.XTestFakeMotionEvent(handle, -1, x, y, ctypes.c_ulong(0))
+        for down in (1, 0):
+            tester.XTestFakeButtonEvent(handle, 1, down, ctypes.c_ulong(0))

@@ -52,6 +52,7 @@ class QtWindow:
         self._closing = False
         self._renderer = 0
         self._evaluations: list[Evaluation] = []
+        self._chooser: Any = None
 
     # --- making it
 
@@ -228,6 +229,26 @@ class QtWindow:
             data=bytes(buffer.data()), format=order.format, width=pixmap.width(), height=pixmap.height()
         )
         self.host.send(m.HostResult(request=order.request, value=msgspec.Raw(m.encode(picture))))
+
+    def ask(self, question: m.IntentQuestion) -> None:
+        """Let the person in front of this window choose between apps; or what is asked already, changed."""
+        if self._closing:
+            return
+        if self._chooser is None:
+            # Here: few apps ever ask, and each would pay for the import at its launch.
+            from .chooser import Chooser
+
+            self._chooser = Chooser(self.view, self.gui.order.theme, EDGE, self._answered)
+        self._chooser.ask(question)
+
+    def withdraw(self, number: int) -> None:
+        """A question is over."""
+        if self._chooser is not None and not self._closing:
+            self._chooser.withdraw(number)
+
+    def _answered(self, number: int, option: int | None) -> None:
+        answer = m.WindowAnswer(place=self.place, incarnation=self.incarnation, number=number, option=option)
+        self.host.send(answer)
 
     # --- what happens to it
 
