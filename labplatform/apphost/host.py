@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from .. import messages as m
 from . import faults
+from .orphans import Orphans
 from .service import Service
 
 
@@ -85,6 +86,7 @@ class Host:
         self.link = link
         self.order = order
         self.filled: dict[str, Filled] = {}
+        self._orphans = Orphans()
         if order.windowless:
             self.gui: Gui = Plain()
         else:
@@ -170,6 +172,7 @@ class Host:
 
     def _ping(self, order: m.HostPing) -> None:
         self.send(m.HostPong(seq=order.seq))
+        self._orphans.look()
         for place in order.pages:
             filled = self.filled.get(place)
             if filled and filled.window and filled.window.built:

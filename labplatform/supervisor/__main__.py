@@ -129,6 +129,7 @@ def main() -> int:
     logging.basicConfig(format="labplatform supervisor: %(message)s", level=logging.WARNING)
     try:
         linux.become_subreaper()
+        linux.open_many_files()
         order = read_order()
         asyncio.run(serve(order))
     except Exception as error:

@@ -339,6 +339,8 @@ class Supervisor:
             return
         host = slot.host
         ending = endings.renderer_ending(status, code, host.stderr_tail[-4000:] if host else "")
+        if host:
+            ending = self.hosts.explain(host, ending)
         slot.renderer = None
         if host and host.order.isolation == "process":
             # Nothing of worth is left in it; a fresh process is the cleaner start.

@@ -2,13 +2,15 @@
 
 A process of its own, and a tiny one: it runs with `-I -S`, imports only the standard library, starts the supervisor,
 and sleeps until that ends. As subreaper of everything below, it then finds every process the platform started (stopped,
-in a session of its own, forked twice), kills and reaps it, and removes the connection file and the session's folder.
+in a session of its own, forked twice), kills and reaps it, and removes the platform's control groups, its connection
+file and the session's folder.
 
     python -I -S guardian.py RUNTIME_FOLDER COMMAND…
 
 COMMAND is the supervisor's; it inherits stdin, stdout and stderr as they are.
 """
 
+import contextlib
 import ctypes
 import os
 import select
@@ -20,6 +22,7 @@ import time
 PR_SET_NAME = 15
 PR_SET_CHILD_SUBREAPER = 36
 SWEEP_SECONDS = 20.0
+REMOVE_SECONDS = 5.0
 
 
 def descendants() -> list[int]:
@@ -58,6 +61,46 @@ def sweep() -> bool:
             return True
         select.select([], [], [], 0.002)
     return False
+
+
+def cgroups(stem: str) -> list[str]:
+    """The control groups of the platform, innermost first: the supervisor noted each before it made it."""
+    found = []
+    try:
+        with open(os.path.join(stem, "cgroups")) as file:
+            for folder in file.read().splitlines():
+                found += [path for path, _, _ in os.walk(folder, topdown=False)]
+    except OSError:
+        pass
+    return found
+
+
+def let_die(group: str) -> None:
+    """Thaw what is frozen, which would not die of SIGKILL, and kill whatever is in there and not below this process."""
+    for name, word in (("freezer.state", "THAWED"), ("cgroup.kill", "1")):
+        path = os.path.join(group, name)
+        if os.path.exists(path):
+            with contextlib.suppress(OSError), open(path, "w") as file:
+                file.write(word)
+    with contextlib.suppress(OSError), open(os.path.join(group, "cgroup.procs")) as file:
+        for pid in file.read().split():
+            with contextlib.suppress(OSError):
+                os.kill(int(pid), signal.SIGKILL)
+
+
+def remove(groups: list[str]) -> bool:
+    """Remove control groups; False if one of them is there still at the deadline."""
+    deadline = time.monotonic() + REMOVE_SECONDS
+    while groups:
+        for group in groups:
+            with contextlib.suppress(OSError):
+                os.rmdir(group)
+        groups = [group for group in groups if os.path.isdir(group)]
+        if groups and time.monotonic() > deadline:
+            return False
+        if groups:
+            select.select([], [], [], 0.002)
+    return True
 
 
 def shared_memory() -> set[str]:
@@ -103,8 +146,11 @@ def main() -> int:
     while not select.select([gone], [], [])[0]:
         pass
     status = os.waitpid(supervisor, 0)[1]
-    clean = sweep()
     stem = os.path.join(folder, f"platform-{supervisor}")
+    groups = cgroups(stem)
+    for group in groups:
+        let_die(group)
+    clean = sweep() and remove(groups)
     try:
         os.unlink(f"{stem}.json")
     except OSError:
@@ -112,7 +158,8 @@ def main() -> int:
     shutil.rmtree(stem, ignore_errors=True)
     remove_shared_memory()
     if not clean:
-        print(f"labplatform guardian: processes left after {SWEEP_SECONDS:g} s: {descendants()}", file=sys.stderr)
+        left = [*descendants(), *(group for group in groups if os.path.isdir(group))]
+        print(f"labplatform guardian: left after {SWEEP_SECONDS + REMOVE_SECONDS:g} s: {left}", file=sys.stderr)
         return 1
     return os.waitstatus_to_exitcode(status) & 0xFF
 

@@ -296,6 +296,15 @@ class Hosts:
         """The process has ended; its last words may still come."""
         self.retire(host)
 
+    @staticmethod
+    def explain(host: HostProcess, ending: endings.Ending) -> endings.Ending:
+        """Why a process of this host really ended, where the group that holds it has evidence of it."""
+        if breach := host.group.verdict():
+            return endings.Ending(breach.reason, breach.words)
+        if ending.reason == "killed" and (evidence := host.group.evicted()):
+            return endings.Ending("memory-eviction", f"{ending.detail}: {evidence}")
+        return ending
+
     def _gone(self, host: HostProcess, returncode: int) -> None:
         self.dying.discard(host)
         closing = self._loop.create_task(host.group.close())
@@ -312,11 +321,7 @@ class Hosts:
                 continue
             # Its own word on it may not have got through any more.
             closed_by = slot.closed_by or ("request" if slot.state is State.STOPPING else None)
-            breach = host.group.verdict()
-            if breach:
-                ending = endings.Ending(breach.reason, breach.words)
-            else:
-                ending = endings.host_ending(returncode, closed_by, host.stderr_tail)
+            ending = self.explain(host, endings.host_ending(returncode, closed_by, host.stderr_tail))
             if slot.state is State.STARTING and returncode != 0 and slot.doom is None:
                 cause = endings.cause(host.stderr_tail)
                 if cause and cause not in ending.detail:

@@ -8,11 +8,13 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import resource
 from pathlib import Path
 
 PR_SET_NAME = 15
 PR_SET_CHILD_SUBREAPER = 36
 
+_usual_files: int | None = None
 _libc = ctypes.CDLL(None, use_errno=True)
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -29,6 +31,19 @@ def prctl(option: int, value: int | bytes) -> None:
 def become_subreaper() -> None:
     """Orphans among our descendants become our children, so that none escapes by forking twice."""
     prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def open_many_files() -> None:
+    """Let this process open as many files as it may: it keeps some for each process that it watches."""
+    global _usual_files
+    _usual_files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def usual_files() -> str:
+    """How many files this process might open before `open_many_files`, as a shell's `ulimit` takes it."""
+    usual = _usual_files if _usual_files is not None else resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return "unlimited" if usual == resource.RLIM_INFINITY else str(usual)
 
 
 def boot_time() -> float:
@@ -103,6 +118,15 @@ def tree(pid: int) -> list[int]:
     for parent in found:
         found += children(parent)
     return found
+
+
+def oom_kills() -> int:
+    """Processes that the kernel has killed since the machine booted because memory ran out, of it or of a group."""
+    try:
+        _, found, rest = read("/proc/vmstat").partition(b"\noom_kill ")
+    except OSError:
+        return 0
+    return int(rest.split(None, 1)[0]) if found else 0
 
 
 def command_line(pid: int) -> list[str]:

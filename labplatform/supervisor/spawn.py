@@ -26,8 +26,9 @@ STDERR_KEPT = 16_384
 """Characters of a host's standard error that are kept, for the cause of a failed launch."""
 DRAIN = 0.25
 """Seconds that a dead host's socket may stay open, held by a child of its own, before its end is judged anyway."""
-HELD = ("/bin/sh", "-c", 'read -r go && exec "$@" </dev/null', "held")
-"""Becomes the command behind it once it is let go, and ends when its supervisor does before that."""
+HELD = ("/bin/sh", "-c", 'read -r files && ulimit -S -n "$files" && exec "$@" </dev/null', "held")
+"""Becomes the command behind it once it is let go, and ends when its supervisor does before that. The line that lets it
+go says how many files it may open: the supervisor may more, and would hand that on."""
 SEND_BUFFER = 128 << 20
 """Bytes that may wait for a host that does not read; one that reaches this is killed as stuck."""
 
@@ -144,7 +145,7 @@ class HostProcess:
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
         else:
             with contextlib.suppress(BrokenPipeError), self._process.stdin as gate:
-                gate.write(b"go\n")
+                gate.write(f"{linux.usual_files()}\n".encode())
 
     async def _connect(self, sock: socket.socket) -> None:
         transport, _ = await self._loop.connect_accepted_socket(lambda: _FrameProtocol(self), sock)

@@ -104,14 +104,29 @@ def send(pid: int, number: signal.Signals) -> None:
     os.kill(pid, number)
 
 
+def groups_without_a_platform() -> set[Path]:
+    """Control groups, of either version, of platforms whose supervisor is gone, or that this process made."""
+    found = set()
+    own = [line.split(":", 2) for line in Path("/proc/self/cgroup").read_text().splitlines()]
+    for _, controllers, path in own:
+        for mount in (controllers, controllers.split(",")[0], "unified", ""):
+            folder = Path("/sys/fs/cgroup", mount, path.lstrip("/"))
+            for group in folder.glob("labplatform-[0-9]*"):
+                pid = int(group.name.removeprefix("labplatform-"))
+                if pid == os.getpid() or not runs(pid):
+                    found.add(group)
+    return found
+
+
 class Ground:
-    """What there was before a test, and after it: processes, runtime folder, /dev/shm, named threads."""
+    """What there was before a test, and after it: processes, control groups, files, shared memory, named threads."""
 
     def __init__(self, runtime: Path) -> None:
         self.runtime = runtime
         self.processes = set(below())
         self.shared = self._shared_memory()
         self.threads = set(threading.enumerate())
+        self.groups = groups_without_a_platform()
 
     def assert_clean(self) -> None:
         """Fails with a list of what is left, once waiting for it has been in vain."""
@@ -127,6 +142,7 @@ class Ground:
         found = [
             f"process {process.pid} ({words})" for process, words in below().items() if process not in self.processes
         ]
+        found += [f"control group {path}" for path in sorted(groups_without_a_platform() - self.groups)]
         found += [f"file {path.name}" for path in sorted(self.runtime.glob("**/platform-*"))]
         # Chromium unlinks a file as soon as it has made it. Killed in between, this or anybody's Chromium leaves one.
         shared = self._shared_memory() - self.shared

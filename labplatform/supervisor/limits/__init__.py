@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...messages import LimitsWish
+from .cgroup1 import CgroupV1
 from .off import Off
 from .tier import Tier, Unavailable
 from .watchdog import Watchdog
 
-TIERS: tuple[type[Tier], ...] = (Watchdog,)
+TIERS: tuple[type[Tier], ...] = (CgroupV1, Watchdog)
 """Best first."""
 
 

@@ -11,10 +11,10 @@ PERIOD = 0.1
 """Seconds in which a busy app runs and waits once."""
 RESUME_AT = 0.75
 """Of a full bucket, from which on a stopped app goes on; a full one would make the periods longer than `PERIOD`."""
-MOST_DEBT = 0.3
+MOST_DEBT = 1.0
 """Seconds of waiting that an app can owe at most; more would make one long burst look like a hang."""
 SOONEST = 0.003
-"""Seconds between two looks at an app that runs, at least."""
+"""Seconds between two looks, at least."""
 
 
 class Budget:
@@ -51,7 +51,7 @@ class Budget:
             self.stopped = True
             self.times_stopped += 1
         if self.stopped:
-            return (RESUME_AT * self._full - self._tokens) / self._rate
+            return max(SOONEST, (RESUME_AT * self._full - self._tokens) / self._rate)
         losing = self._burning - self._rate
         if losing <= 0:
             return PERIOD / 2

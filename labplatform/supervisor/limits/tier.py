@@ -73,7 +73,7 @@ class Tier(ABC):
 
     def __init__(self, session: Path) -> None:
         self._session = session
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._workers = ThreadPoolExecutor(4, thread_name_prefix="limits")
 
     @abstractmethod
@@ -90,13 +90,13 @@ class Tier(ABC):
 
     async def in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
         """Do something that may block on a thread of the tier's."""
-        return await self._loop.run_in_executor(self._workers, function, *arguments)
+        return await self.loop.run_in_executor(self._workers, function, *arguments)
 
     def soon(self, function: Callable[..., Any], *arguments: Any) -> None:
         """Do something that may block on a thread of the tier's; from any thread, without waiting for it."""
         self._workers.submit(function, *arguments)
 
-    def leave_to_guardian(self, directory: str) -> None:
+    def leave_to_guardian(self, directory: Path) -> None:
         """Note a cgroup directory for the guardian, which removes it if this process cannot. Call before making it."""
         with (self._session / LEFT_TO_GUARDIAN).open("a") as file:
             file.write(f"{directory}\n")
@@ -134,7 +134,15 @@ class Group(ABC):
 
     @abstractmethod
     def oom_kills(self) -> int:
-        """How many of its processes were killed because memory ran out, here or on the whole machine."""
+        """How many processes were killed lately because memory ran out: its own, where the tier can tell."""
+
+    def evicted(self) -> str:
+        """The evidence that a process of it, which was killed, was so by the machine's own out-of-memory killer; ""
+        if there is none. Asked when there is no `verdict`."""
+        kills = self.oom_kills()
+        if not kills:
+            return ""
+        return f"the machine, or its container, ran out of memory ({kills} out-of-memory kill{'s' * (kills > 1)})"
 
     def verdict(self) -> Breach | None:
         """Why it was ended, if a limit was the reason; complete once one of its processes is seen to have died.
@@ -155,4 +163,4 @@ class Group(ABC):
         """Note a breach, once, and tell it; from any thread."""
         if self._breach is None:
             self._breach = breach
-            self.tier._loop.call_soon_threadsafe(self._breached, self, breach)
+            self.tier.loop.call_soon_threadsafe(self._breached, self, breach)

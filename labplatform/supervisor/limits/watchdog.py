@@ -19,11 +19,11 @@ from ...manifest import ResourceLimits
 from ...messages import Usage
 from .. import linux
 from . import tree
+from .ancestry import TreeGroup, TreeTier
 from .budget import Budget
 from .headroom import PERIOD, Headroom
 from .members import Members, Newcomers, new_processes
-from .off import TreeGroup
-from .tier import Breach, Breached, Needs, Tier
+from .tier import Breach, Breached, Needs
 
 BACKSTOP = 1 << 30
 """Bytes above its limit that one process of an app may reserve to write into, by RLIMIT_DATA: Linux refuses more, if a
@@ -38,7 +38,7 @@ STUMBLED = 1.0
 _log = logging.getLogger("labplatform.supervisor")
 
 
-class Watchdog(Tier):
+class Watchdog(TreeTier):
     """One thread for all groups of a platform."""
 
     name = "watchdog"

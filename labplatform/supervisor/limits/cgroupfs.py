@@ -1,0 +1,86 @@
+"""Control groups as files: reading, writing, and removing them with whatever is still inside. Supervisor.
+
+Most of these may block for a moment, so they are done on a thread of the tier's; see `Tier.in_thread`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+import time
+from pathlib import Path
+
+from . import tree
+
+EMPTYING = 5.0
+"""Seconds after which a group that still has processes is left to the guardian."""
+PAUSE = 0.002
+PREFIX = "labplatform-"
+"""Begins the name of a platform's own group; the supervisor's pid follows."""
+
+
+def read(folder: Path, name: str) -> str:
+    """The content of one file. Raises `OSError`."""
+    return (folder / name).read_text()
+
+
+def number(folder: Path, name: str) -> int:
+    """A file that holds one number. Raises `OSError`, `ValueError`."""
+    return int(read(folder, name))
+
+
+def table(folder: Path, name: str) -> dict[str, int]:
+    """A file of lines "name number". Raises `OSError`."""
+    pairs = (line.split() for line in read(folder, name).splitlines())
+    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].lstrip("-").isdigit()}
+
+
+def write(folder: Path, name: str, value: object) -> None:
+    """Write one value in one go, as the kernel wants it. Raises `OSError`."""
+    descriptor = os.open(folder / name, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, str(value).encode())
+    finally:
+        os.close(descriptor)
+
+
+def processes(folder: Path) -> list[int]:
+    """Pids of a group; empty when it is gone."""
+    try:
+        return [int(pid) for pid in read(folder, "cgroup.procs").split()]
+    except OSError:
+        return []
+
+
+def kill(folder: Path) -> None:
+    """SIGKILL what is in a group, once."""
+    for pid in processes(folder):
+        tree.send(pid, signal.SIGKILL)
+
+
+def remove(folder: Path, seconds: float = EMPTYING) -> bool:
+    """End what is still in a group and remove it; False if it is there still after some seconds."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            os.rmdir(folder)
+        except FileNotFoundError:
+            return True
+        except OSError as error:
+            if error.errno not in (errno.EBUSY, errno.ENOTEMPTY) or time.monotonic() > deadline:
+                return False
+            kill(folder)
+            time.sleep(PAUSE)
+        else:
+            return True
+
+
+def remove_stale(own: Path) -> None:
+    """Remove the empty groups of platforms whose supervisor and guardian were both killed. Those in use stay."""
+    for folder in own.glob(f"{PREFIX}[0-9]*"):
+        if not Path("/proc", folder.name.removeprefix(PREFIX)).exists():
+            for path, _, _ in os.walk(folder, topdown=False):
+                with contextlib.suppress(OSError):
+                    os.rmdir(path)

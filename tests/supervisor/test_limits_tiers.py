@@ -1,0 +1,538 @@
+"""What every tier of limits promises, kept to by plain processes; in each tier that this machine offers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import signal
+import time
+
+import pytest
+from support.processes import groups_without_a_platform, runs, send, state_of
+from support.tiers import MB, Ring, eventually, gone, ring
+
+from labplatform.manifest import ResourceLimits
+from labplatform.supervisor import linux, strays
+from labplatform.supervisor.limits import TIERS, cgroupfs, choose
+from labplatform.supervisor.limits.tier import CannotLimit, Unavailable
+
+WAITS = "say(pid=os.getpid())\nwhile (word := order()) is not None:\n    say(alive=word)"
+
+LEAKS = "say(pid=os.getpid())\nkept = fill(order()['megabytes'])\nsay(filled=len(kept))\norder()"
+
+HELPER_LEAKS = """
+helper = child("kept = [bytearray(os.urandom(1000)) * 1000 for _ in range(300)]; time.sleep(600)")
+say(pid=os.getpid(), helper=helper.pid)
+order()
+"""
+
+SHARED_MEMORY = """
+import mmap
+say(pid=os.getpid())
+order()
+shared = mmap.mmap(-1, 300_000_000)
+for at in range(0, len(shared), 4096):
+    shared[at] = 1
+say(filled=True)
+order()
+"""
+
+FORKS = """
+kept = fill(100)
+for _ in range(3):
+    if os.fork() == 0:
+        time.sleep(600)
+say(pid=os.getpid())
+while order() is not None:
+    say(alive=True)
+"""
+
+READS_A_FILE = """
+import mmap
+say(pid=os.getpid())
+path = order()["path"]
+with open(path, "rb") as file:
+    seen = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+    total = sum(seen[at] for at in range(0, len(seen), 4096))
+    say(read=total)
+    order()
+"""
+
+BOMB = """
+say(pid=os.getpid())
+order()
+made = 0
+while made < 200:
+    try:
+        pid = os.fork()
+    except OSError:
+        time.sleep(0.001)
+        continue
+    if pid == 0:
+        if made % 2:
+            os.setsid()
+        time.sleep(600)
+        os._exit(0)
+    made += 1
+say(made=made)
+order()
+"""
+
+LEAVES = """
+middle = child('''
+if os.fork():
+    os._exit(0)
+os.setsid()
+if os.fork():
+    os._exit(0)
+print(os.getpid(), flush=True)
+for fd in range(64):
+    try:
+        os.close(fd)
+    except OSError:
+        pass
+time.sleep(600)
+''', env={})
+grandchild = int(middle.stdout.readline())
+middle.wait()
+say(pid=os.getpid(), grandchild=grandchild)
+order()
+"""
+
+BURNS = """
+helper = child("while True: pass")
+say(pid=os.getpid(), helper=helper.pid)
+while True:
+    pass
+"""
+
+BURNS_IN_CHILDREN = """
+say(pid=os.getpid())
+while True:
+    subprocess.run([sys.executable, "-S", "-c", "for _ in range(500000): pass"])
+"""
+
+
+@pytest.fixture(params=[tier.name for tier in TIERS])
+def within(request, tmp_path):
+    """Runs an async function with a ring of one tier, which must have left nothing behind afterwards."""
+
+    def run(body) -> None:
+        async def main():
+            try:
+                async with ring(request.param, tmp_path) as made:
+                    await asyncio.wait_for(body(made), 60)
+            except Unavailable as error:
+                pytest.skip(str(error))
+
+        before = groups_without_a_platform()
+        asyncio.run(main())
+        assert groups_without_a_platform() == before
+
+    return run
+
+
+# --- in and out -------------------------------------------------------------------------------------------------------
+
+
+def test_a_process_is_inside_its_limit_before_it_executes(within):
+    async def body(ring: Ring):
+        program, group = await ring.start("leaks", LEAKS, max_memory=60 * MB)
+        before = linux.read(f"/proc/{program.pid}/cgroup")
+        program.tell(megabytes=200)
+        assert (await program.said())["pid"] == program.pid
+        # Where the kernel holds it, it was there before its first instruction, and has not been moved since.
+        assert linux.read(f"/proc/{program.pid}/cgroup") == before
+        if ring.tier.name.startswith("cgroup"):
+            assert f"{os.getpid()}/".encode() in before
+        await ring.breach(group)
+
+    within(body)
+
+
+def test_a_leak_ends_its_app_alone_and_whole(within):
+    async def body(ring: Ring):
+        calm, _ = await ring.start("calm", WAITS, max_memory=100 * MB)
+        await calm.said()
+        leaky, group = await ring.start("leaky", LEAKS, max_memory=100 * MB)
+        await leaky.said()
+        leaky.tell(megabytes=300)
+        breach = await ring.breach(group)
+        assert (breach.what, breach.reason, breach.limit) == ("memory", "memory-limit", 100 * MB)
+        assert 95 * MB < breach.seen < 160 * MB, breach
+        assert "100 MB" in breach.words and ring.tier.name in breach.words
+        assert await leaky.ended() == -signal.SIGKILL
+        assert group.verdict() == breach
+        calm.tell(word=1)
+        assert await calm.said() == {"alive": {"word": 1}}
+        assert len(ring.breaches) == 1
+
+    within(body)
+
+
+def test_a_leak_in_a_helper_process_counts_and_takes_all_of_the_app_along(within):
+    async def body(ring: Ring):
+        program, group = await ring.start("helped", HELPER_LEAKS, max_memory=100 * MB)
+        helper = (await program.said())["helper"]
+        assert (await ring.breach(group)).reason == "memory-limit"
+        assert await program.ended() == -signal.SIGKILL
+        await gone([helper])
+
+    within(body)
+
+
+def test_shared_memory_counts(within):
+    async def body(ring: Ring):
+        program, group = await ring.start("shares", SHARED_MEMORY, max_memory=100 * MB)
+        await program.said()
+        program.tell()
+        assert (await ring.breach(group)).reason == "memory-limit"
+        assert await program.ended() == -signal.SIGKILL
+
+    within(body)
+
+
+def test_what_forks_share_counts_once(within):
+    """Four processes that have the same 100 MB in common are 100 MB, not 400."""
+
+    async def body(ring: Ring):
+        program, group = await ring.start("forks", FORKS, max_memory=200 * MB)
+        await program.said()
+        for _ in range(3):
+            await asyncio.sleep(0.1)
+            program.tell()
+            assert await program.said() == {"alive": True}
+        assert group.verdict() is None
+
+    within(body)
+
+
+def test_pages_of_files_do_not_end_an_app(within, tmp_path):
+    path = tmp_path / "large"
+    with path.open("wb") as file:
+        for _ in range(200):
+            file.write(bytes(MB))
+
+    async def body(ring: Ring):
+        program, group = await ring.start("reads", READS_A_FILE, max_memory=100 * MB)
+        await program.said()
+        program.tell(path=str(path))
+        assert await program.said() == {"read": 0}
+        await asyncio.sleep(0.1)
+        assert group.verdict() is None
+
+    within(body)
+
+
+# --- changed while it runs --------------------------------------------------------------------------------------------
+
+
+def test_limits_can_be_raised_and_lowered(within):
+    async def body(ring: Ring):
+        program, group = await ring.start("grows", "say()\n" + "kept = fill(order())\nsay()\n" * 2 + "order()")
+        assert group.limits == ResourceLimits()
+        await program.said()
+        await group.set(ResourceLimits(max_memory=80 * MB))
+        await group.set(ResourceLimits(max_memory=300 * MB))
+        assert group.limits.max_memory == 300 * MB
+        program._to.write(b"150\n")
+        await program.said()
+        assert group.verdict() is None
+        began = time.monotonic()
+        await group.set(ResourceLimits(max_memory=100 * MB))
+        breach = await ring.breach(group, 2)
+        assert time.monotonic() - began < 0.5
+        assert breach.limit == 100 * MB and breach.seen > 140 * MB
+        assert await program.ended() == -signal.SIGKILL
+        await gone([program.pid])
+
+    within(body)
+
+
+def test_a_limit_can_be_lifted(within):
+    async def body(ring: Ring):
+        program, group = await ring.start("free", LEAKS, max_memory=60 * MB, max_cpu=20, max_processes=4)
+        await program.said()
+        await group.set(ResourceLimits())
+        program.tell(megabytes=200)
+        assert await program.said() == {"filled": 200}
+        assert group.verdict() is None
+
+    within(body)
+
+
+# --- processes --------------------------------------------------------------------------------------------------------
+
+
+def test_a_fork_bomb_ends_with_all_that_it_forked(within):
+    async def body(ring: Ring):
+        calm, _ = await ring.start("calm", WAITS, max_processes=10)
+        await calm.said()
+        bomb, group = await ring.start("bomb", BOMB, max_processes=30)
+        await bomb.said()
+        began = time.monotonic()
+        bomb.tell()
+        breach = await ring.breach(group)
+        assert (breach.what, breach.reason, breach.limit) == ("processes", "process-limit", 30)
+        assert await bomb.ended() == -signal.SIGKILL
+        await eventually(lambda: not _children_of_this(ring), 10)
+        assert time.monotonic() - began < 5
+        calm.tell()
+        assert "alive" in await calm.said()
+
+    within(body)
+
+
+def test_a_bomb_of_two_hundred_is_killed_whole_where_their_number_is_not_limited(within):
+    async def body(ring: Ring):
+        bomb, group = await ring.start("bomb", BOMB)
+        await bomb.said()
+        bomb.tell()
+        assert await bomb.said() == {"made": 200}
+        pids = linux.tree(bomb.pid)
+        assert len(pids) == 201
+        began = time.monotonic()
+        group.kill_all()
+        assert await bomb.ended() == -signal.SIGKILL
+        await gone(pids)
+        assert time.monotonic() - began < 3
+
+    within(body)
+
+
+def test_a_grandchild_that_left_session_parent_files_and_environment_goes_with_its_app(within):
+    async def body(ring: Ring):
+        program, group = await ring.start("leaves", LEAVES, max_memory=200 * MB)
+        grandchild = (await program.said())["grandchild"]
+        other, _ = await ring.start("other", WAITS, max_memory=200 * MB)
+        await other.said()
+        assert os.getsid(grandchild) not in (program.pid, os.getsid(0))
+        assert grandchild in linux.tree(program.pid)
+        group.kill_all()
+        await program.ended()
+        await gone([grandchild])
+        assert runs(other.pid)
+
+    within(body)
+
+
+def test_a_grandchild_that_left_is_found_when_the_host_dies_by_itself(within):
+    async def body(ring: Ring):
+        program, _ = await ring.start("leaves", LEAVES)
+        grandchild = (await program.said())["grandchild"]
+        other, _ = await ring.start("other", WAITS)
+        await other.said()
+        send(program.pid, signal.SIGKILL)
+        await program.ended()
+        strays.known.discard(program.pid)
+        strays.sweep(ring.tier)
+        await gone([grandchild])
+        assert runs(other.pid)
+
+    within(body)
+
+
+def _children_of_this(ring: Ring) -> list[int]:
+    """Those that some app left to this process, which are being swept up."""
+    strays.sweep(ring.tier)
+    return [pid for pid in linux.children(os.getpid()) if pid not in strays.known and state_of(pid) not in ("", "Z")]
+
+
+# --- CPU --------------------------------------------------------------------------------------------------------------
+
+
+def _used(pids: list[int]) -> float:
+    return sum(time.clock_gettime((~pid << 3) | 2) for pid in pids)
+
+
+@pytest.mark.parametrize("percent", [40, 15])
+def test_cpu_is_held_over_all_processes_together(within, percent):
+    async def body(ring: Ring):
+        program, group = await ring.start("burns", BURNS, max_cpu=percent)
+        pids = list((await program.said()).values())
+        await asyncio.sleep(0.5)
+        began, used = time.monotonic(), _used(pids)
+        await asyncio.sleep(2)
+        share = 100 * (_used(pids) - used) / (time.monotonic() - began)
+        assert share < percent * 1.1 + 3, share
+        # A busy machine may give less than the limit; then there was nothing to hold.
+        assert group.usage().throttled > 3 or share < percent * 0.9
+        await group.set(ResourceLimits())
+        assert all(map(runs, pids))
+        began, used = time.monotonic(), _used(pids)
+        await asyncio.sleep(1)
+        assert 100 * (_used(pids) - used) / (time.monotonic() - began) > share * 0.8
+        assert group.verdict() is None
+
+    within(body)
+
+
+def test_cpu_of_children_that_come_and_go_counts(within):
+    async def body(ring: Ring):
+        program, group = await ring.start("burns", BURNS_IN_CHILDREN, max_cpu=15)
+        await program.said()
+        await asyncio.sleep(1)
+        began, before = time.monotonic(), linux.Stat(program.pid)
+        await asyncio.sleep(3)
+        after, seconds = linux.Stat(program.pid), time.monotonic() - began
+        used = after.cpu + after.cpu_of_children - before.cpu - before.cpu_of_children
+        assert 100 * used / seconds < 15 * 1.15 + 5
+        assert group.usage().throttled > 3 or 100 * used / seconds < 15 * 0.9
+
+    within(body)
+
+
+def test_who_is_throttled_can_be_killed_at_once(within):
+    async def body(ring: Ring):
+        program, group = await ring.start("burns", BURNS, max_cpu=2)
+        pids = list((await program.said(60)).values())
+        await eventually(lambda: group.usage().throttled >= 3, 20)
+        began = time.monotonic()
+        group.kill_all()
+        await program.ended()
+        await gone(pids)
+        assert time.monotonic() - began < 1.5
+
+    within(body)
+
+
+def test_who_is_stopped_by_somebody_else_stays_so(within):
+    async def body(ring: Ring):
+        program, group = await ring.start("stops", BURNS, max_cpu=5)
+        helper = (await program.said(60))["helper"]
+        for _ in range(5):
+            await eventually(lambda: state_of(helper) != "T", 20)
+            send(helper, signal.SIGSTOP)
+            throttled = group.usage().throttled
+            await eventually(lambda before=throttled: group.usage().throttled >= before + 3, 20)
+            if state_of(helper) == "T":
+                break
+            # The watchdog stopped it in the same moment, and could not know of this stop.
+        assert state_of(helper) == "T"
+        group.kill_all()
+        await program.ended()
+        await gone([helper])
+
+    within(body)
+
+
+# --- what a tier says of itself, and does when it cannot --------------------------------------------------------------
+
+
+def test_usage_is_what_its_processes_have(within):
+    async def body(ring: Ring):
+        program, group = await ring.start("fills", LEAKS, max_memory=400 * MB)
+        await program.said()
+        program.tell(megabytes=100)
+        await program.said()
+
+        def looked() -> bool:
+            group.seen(())
+            return group.usage().memory > 100 * MB
+
+        await eventually(looked, 5)
+        usage = group.usage()
+        assert 100 * MB < usage.memory < 130 * MB
+        assert usage.peak >= usage.memory
+        assert ring.tier.counts and ring.tier.cannot
+        assert ring.tier.needs.service < ring.tier.needs.page < 350 * MB
+
+    within(body)
+
+
+def test_a_process_that_has_ended_cannot_be_attached_and_leaves_nothing(within):
+    async def body(ring: Ring):
+        group = ring.tier.group("late", ResourceLimits(max_memory=100 * MB), ring._breached)
+        try:
+            await group.attach(4_194_303)
+        except (CannotLimit, OSError):
+            pass
+        await group.close()
+
+    within(body)
+
+
+def test_the_platform_gets_the_best_tier_or_the_one_it_asks_for(tmp_path):
+    async def main():
+        tier, why = await choose("auto", tmp_path)
+        assert tier.name in [kind.name for kind in TIERS]
+        assert len(why) == [kind.name for kind in TIERS].index(tier.name)
+        await tier.close()
+        for name in ("watchdog", "off"):
+            tier, _ = await choose(name, tmp_path)
+            assert tier.name == name
+            await tier.close()
+        with pytest.raises(Unavailable, match="nonsense"):
+            await choose("nonsense", tmp_path)
+
+    asyncio.run(main())
+
+
+# --- version 1 alone --------------------------------------------------------------------------------------------------
+
+
+def test_a_limit_that_cannot_be_written_leaves_the_others_as_they_were(tmp_path):
+    """The cpu group is gone half-way through; what had been written before that is written back."""
+
+    async def main():
+        try:
+            opened = ring("cgroup-v1", tmp_path)
+            made = await opened.__aenter__()
+        except Unavailable as error:
+            pytest.skip(str(error))
+        try:
+            program, group = await made.start("half", WAITS, max_memory=100 * MB, max_processes=20)
+            await program.said()
+            cpu = group._folders["cpu"]
+            cgroupfs.write(cpu.parent, "cgroup.procs", program.pid)
+            cpu.rmdir()
+            before = cgroupfs.read(group._folders["pids"], "pids.max")
+            with pytest.raises(CannotLimit, match="cpu"):
+                await group.set(ResourceLimits(max_memory=200 * MB, max_cpu=50, max_processes=40))
+            assert group.limits == ResourceLimits(max_memory=100 * MB, max_processes=20)
+            assert cgroupfs.read(group._folders["pids"], "pids.max") == before
+            assert cgroupfs.number(group._folders["memory"], "memory.limit_in_bytes") < 101 * MB
+            program.tell()
+            assert "alive" in await program.said()
+        finally:
+            await opened.__aexit__(None, None, None)
+
+    asyncio.run(main())
+
+
+def test_what_a_dead_platform_left_is_removed_and_what_lives_stays(tmp_path):
+    from labplatform.supervisor.limits.cgroup1 import own_folder
+
+    own = own_folder("memory")
+    if own is None or not os.access(own, os.W_OK):
+        pytest.skip("no version 1 memory group can be made here")
+    dead, alive = own / "labplatform-4194302", own / "labplatform-1"
+    (dead / "1-app").mkdir(parents=True)
+    alive.mkdir()
+    try:
+        cgroupfs.remove_stale(own)
+        assert not dead.exists() and alive.exists()
+    finally:
+        alive.rmdir()
+
+
+# --- the watchdog alone -----------------------------------------------------------------------------------------------
+
+
+def test_a_process_may_not_reserve_much_more_than_its_limit(tmp_path):
+    async def main():
+        async with ring("watchdog", tmp_path) as made:
+            program, group = await made.start("reserves", WAITS, max_memory=5_000 * MB)
+            await program.said()
+            assert _reserves(program.pid) == 5_000 * MB + (1 << 30)
+            await group.set(ResourceLimits(max_memory=100 * MB))
+            await eventually(lambda: _reserves(program.pid) == 1 << 32, 5)
+            await group.set(ResourceLimits())
+            await eventually(lambda: _reserves(program.pid) == resource.RLIM_INFINITY, 5)
+
+    asyncio.run(main())
+
+
+def _reserves(pid: int) -> int:
+    return resource.prlimit(pid, resource.RLIMIT_DATA)[0]
