@@ -6,6 +6,7 @@ told on the observers' thread, in order. A blocking call from there would wait f
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import sys
 import threading
@@ -13,6 +14,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+import traitlets
 from traitlets import HasTraits
 
 from ..errors import BlockingCallInObserver
@@ -70,3 +72,22 @@ class Observable(HasTraits):
             super().notify_change(change)
         else:
             self._observers.submit(lambda: super(Observable, self).notify_change(change))
+
+    def observe(self, handler: Callable[..., Any], names: Any = traitlets.All, type: Any = "change") -> None:
+        """Tell `handler` of what changes from now on: not of a change that happened before, and is still to be told."""
+        if self._observers is None:
+            super().observe(handler, names, type)
+        else:
+            self._observers.submit(lambda: super(Observable, self).observe(handler, names, type))
+
+    def unobserve(self, handler: Callable[..., Any], names: Any = traitlets.All, type: Any = "change") -> None:
+        """Tell it no more."""
+
+        def forget() -> None:
+            with contextlib.suppress(ValueError):
+                super(Observable, self).unobserve(handler, names, type)
+
+        forget()
+        if self._observers is not None:
+            # Again, for its `observe` may still wait for its turn.
+            self._observers.submit(forget)
