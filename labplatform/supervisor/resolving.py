@@ -28,7 +28,7 @@ from ..fdc3.types import AppMetadata
 from ..glyph import glyph_of
 from ..manifest import Manifest
 from .fdc3.desk import Choice, Question
-from .server import Peer
+from .peer import Peer
 from .slot import Slot
 
 MOST_OPEN = 50

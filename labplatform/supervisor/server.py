@@ -13,11 +13,11 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from websockets.asyncio.server import Server, ServerConnection, broadcast, serve
-from websockets.exceptions import ConnectionClosed
+from websockets.asyncio.server import Server, serve
 
 from .. import messages as m
-from .peer import CLOSE_GONE, CLOSE_PROTOCOL, CLOSE_REFUSED, CLOSE_TOO_LARGE, Peer, Speaker, hear, leave
+from .peer import CLOSE_GONE, CLOSE_PROTOCOL, CLOSE_REFUSED, CLOSE_TOO_LARGE, Speaker, hear, leave
+from .websocket import Connection, Message, SocketPeer
 
 FIRST_SECONDS = 2.0
 WAITING_AT_ONCE = 32
@@ -30,38 +30,6 @@ NOTES_EVERY = 5.0
 _log = logging.getLogger("labplatform.websockets")
 _log.setLevel(logging.CRITICAL)
 _read_hello = m.Reader(m.Hello)
-
-
-class SocketPeer(Peer):
-    """A peer at the other end of a WebSocket. What is sent leaves on the loop's next turn."""
-
-    def __init__(self, connection: _Guarded, name: str, role: str) -> None:
-        super().__init__(name, role)
-        self.closing: asyncio.Task[None] | None = None
-        """The end of the connection, once it was cut."""
-        self._connection = connection
-        self._loop = asyncio.get_running_loop()
-        self._woken = False
-
-    def cut(self, reason: str, code: int) -> None:
-        """End this connection, telling it why as far as it still listens."""
-        if not self.cut_off:
-            super().cut(reason, code)
-            self.closing = self._loop.create_task(self._connection.close(code, reason))
-            # Whoever does not read cannot be told; do not wait for its part of the closing handshake.
-            self._loop.call_later(0.5, self._connection.transport.abort)
-
-    def _wake(self) -> None:
-        if not self._woken:
-            self._woken = True
-            self._loop.call_soon(self.write)
-
-    def write(self) -> None:
-        """Send what is queued, as far as the other side takes it."""
-        self._woken = False
-        while self._queue and not self._connection.full:
-            # Not `await connection.send()`: for each message that costs more than all else that is done about it.
-            broadcast((self._connection,), self._frame(), text=True)
 
 
 class Door:
@@ -88,7 +56,6 @@ class Door:
             ping_interval=None,
             close_timeout=1,
             max_size=m.MAX_FIRST_MESSAGE,
-            max_queue=64,
             logger=_log,
         )
         self.port = self._server.sockets[0].getsockname()[1]
@@ -117,11 +84,11 @@ class Door:
             self._noted_at, self._unnoted = now, 0
 
     async def _serve(self, connection: _Guarded) -> None:
-        try:
-            first = await connection.recv()
-            hello = _read_hello(first)
-        except ConnectionClosed:
+        first = await connection.first
+        if first is None:
             return
+        try:
+            hello = _read_hello(first)
         except (msgspec.DecodeError, TypeError, ValueError):
             self._note_stranger("a connection was ended: its first message was not a hello")
             await connection.close(CLOSE_PROTOCOL, "the first message must be a hello with a token")
@@ -133,32 +100,30 @@ class Door:
             return
         connection.known(LARGEST[hello.role])
         speaker, name = admitted
-        peer = connection.peer = SocketPeer(connection, name, hello.role)
+        peer = SocketPeer(connection, name, hello.role)
+
+        def take(message: Message) -> None:
+            if peer.cut_off:
+                return
+            if isinstance(message, str):
+                hear(speaker, peer, message, self._note)
+            else:
+                peer.cut("messages are JSON text, not binary", CLOSE_PROTOCOL)
+
         speaker.joined(peer)
         try:
-            async for data in connection:
-                if isinstance(data, str):
-                    hear(speaker, peer, data, self._note)
-                else:
-                    peer.cut("messages are JSON text, not binary", CLOSE_PROTOCOL)
-                if peer.cut_off:
-                    break
-        except ConnectionClosed:
+            connection.listen(take)
+            await connection.wait_closed()
             if connection.protocol.close_code == CLOSE_TOO_LARGE:
                 self._note(f"{name} was cut off: a message was over {LARGEST[hello.role]} bytes")
         finally:
             leave(speaker, peer, self._note)
-            if peer.closing:
-                await peer.closing
 
 
-class _Guarded(ServerConnection):
+class _Guarded(Connection):
     """A connection that is dropped unless its token comes soon and in few bytes."""
 
     door: Door
-    peer: SocketPeer | None = None
-    full = False
-    """Whether the other side has yet to read what was written."""
     _deadline: asyncio.TimerHandle | None = None
     _taken = 0
 
@@ -181,16 +146,6 @@ class _Guarded(ServerConnection):
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget()
         super().connection_lost(exc)
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self.full = True
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        self.full = False
-        if self.peer:
-            self.peer.write()
 
     def known(self, largest: int) -> None:
         """Its token was right: from now on it may send whole messages, of `largest` bytes at most."""

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 from support.processes import until
-from support.wire import BINARY, CONTINUATION, Raw, client, hello
+from support.wire import BINARY, CONTINUATION, PING, Raw, client, hello
 from websockets.exceptions import ConnectionClosed
 
 from labplatform import messages as m
 from labplatform.connection import Connection
 from labplatform.errors import ConnectionRefused
-from labplatform.supervisor import peer, server
+from labplatform.supervisor import peer, server, websocket
 
 HEADROOM = 6.0
 """Seconds beyond a deadline of the door's that a busy machine may take to keep it."""
@@ -271,6 +271,46 @@ def test_a_binary_message_is_refused_with_a_reason(lab, port, token):
         connection.recv(10)
         connection.send(b'{"type":"describe","id":1}')
         assert _closing(connection) == (peer.CLOSE_PROTOCOL, "messages are JSON text, not binary")
+    _works(lab)
+
+
+def _heard(raw: Raw, *words: bytes) -> None:
+    """These came, in this order, and nothing of the kind behind them."""
+    said = b""
+    while any(word not in said for word in words):
+        more = raw.socket.recv(1 << 16)
+        assert more, f"ended after {said[:1000]!r}"
+        said += more
+    assert [said.index(word) for word in words] == sorted(said.index(word) for word in words)
+
+
+def test_what_comes_right_behind_the_hello_is_answered_in_order(lab, port, token):
+    """As far as it may come before the token is known."""
+    with Raw(port).upgrade() as raw:
+        send, together = raw.send, []
+        raw.send = together.append
+        raw.frame(hello("controller", token).encode())
+        raw.frame(b'{"type":"describe","id":1}')
+        raw.frame(b'{"type":"descri', last=False)
+        raw.frame(b'be","id":2}', CONTINUATION)
+        raw.frame(b'{"type":"describe","id":3}')
+        send(b"".join(together))
+        _heard(raw, b'"type":"welcome"', b'"id":1', b'"id":2', b'"id":3')
+    _works(lab)
+
+
+def test_a_message_may_come_in_fragments_but_not_in_any_number(lab, port, token):
+    with _admitted(port, token) as raw:
+        raw.frame(b'{"type":', last=False)
+        raw.frame(b"", PING)
+        raw.frame(b'"describe",', CONTINUATION, last=False)
+        raw.frame(b'"id":7}', CONTINUATION)
+        raw.frame(b'{"type":"describe","id":8}')
+        _heard(raw, b'"id":7', b'"id":8')
+        raw.frame(b"x", last=False)
+        for _ in range(websocket.MOST_FRAGMENTS + 1):
+            raw.frame(b"", CONTINUATION, last=False)
+        raw.closed_after()
     _works(lab)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
 
-TEXT, BINARY, CONTINUATION, CLOSE = 1, 2, 0, 8
+TEXT, BINARY, CONTINUATION, CLOSE, PING = 1, 2, 0, 8, 9
 
 
 def client(port: int, **options: Any) -> ClientConnection:
@@ -63,10 +63,10 @@ class Raw:
         except OSError:
             pass
 
-    def frame(self, payload: bytes, kind: int = TEXT, length: int | None = None) -> None:
-        """One masked frame; `length` is what its head claims, if that is not the truth."""
+    def frame(self, payload: bytes, kind: int = TEXT, length: int | None = None, last: bool = True) -> None:
+        """One masked frame; `length` is what its head claims, if that is not the truth. `last`: of its message."""
         size = len(payload) if length is None else length
-        head = bytes([0x80 | kind])
+        head = bytes([0x80 * last | kind])
         if size < 126:
             head += bytes([0x80 | size])
         elif size < 1 << 16:
