@@ -125,10 +125,12 @@ class Connection:
         on_frame: Callable[[m.Frame], None] = _ignore,
         on_question: Callable[[m.QuestionOpen], None] = _ignore,
         on_answer: Callable[[m.QuestionClosed], None] = _ignore,
+        on_overheard: Callable[[m.Overheard], None] = _ignore,
         on_end: Callable[[str], None] = _ignore,
     ) -> None:
         self._on_news, self._on_frame, self._on_end = on_news, on_frame, on_end
         self._on_question, self._on_answer = on_question, on_answer
+        self._on_overheard = on_overheard
         self._ids = itertools.count(1)
         self._waiting: dict[int, Future[msgspec.Raw]] = {}
         self._lock = threading.Lock()
@@ -234,6 +236,8 @@ class Connection:
                 self._on_news(message)
             case m.Frame():
                 self._on_frame(message)
+            case m.Overheard():
+                self._on_overheard(message)
             case m.QuestionOpen():
                 self._on_question(message)
             case m.QuestionClosed():

@@ -29,7 +29,8 @@ from ..manifest import Manifest, PageTransport, ResourceLimits, parse_size
 from ..resources import manifests_folder
 from .app import App
 from .desktop_agent import NotebookAgent
-from .observers import Observable, ObserverThread
+from .observers import ObserverThread
+from .overhearing import Overhearing
 from .resolving import Resolver, Resolving
 from .start import SupervisorProcess
 
@@ -41,7 +42,7 @@ WARNINGS_SAID = 20
 _present: weakref.WeakSet[Platform] = weakref.WeakSet()
 
 
-class Platform(Observable):
+class Platform(Overhearing):
     """A multi-process app platform, steered from here.
 
     `places`: where its apps are found: folders of apps, app folders, manifests (ours or OpenFin's), app directories and
@@ -55,8 +56,9 @@ class Platform(Observable):
     `enforcement` says what came of it. `sampling`: seconds between two readings of memory and CPU, 0.1 to 10.
     `page_transport`: how pages reach the platform, unless their manifests say: by a "websocket" of their own, through
     their "host" process, or "auto", through it where they can open no WebSocket. `resolver`: chooses between apps, see
-    `Platform.resolver`; `resolver_timeout`: seconds that a choice may take, at most 50. `alongside`: keep the platform
-    this process started before, instead of replacing it.
+    `Platform.resolver`; `resolver_timeout`: seconds that a choice may take, at most 50. `messages_kept`: how many
+    messages between apps `messages` keeps; `watch_messages`: from the start, not only from the first look at them on.
+    `alongside`: keep the platform this process started before, instead of replacing it.
 
     Starts on first use, or as a context manager, which also stops it. Raises `ManifestError`, `StartError`.
     """
@@ -92,10 +94,12 @@ class Platform(Observable):
         page_transport: PageTransport = "auto",
         resolver: Resolver | None = None,
         resolver_timeout: float = 45.0,
+        messages_kept: int = 1000,
+        watch_messages: bool = False,
         alongside: bool = False,
         quiet: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(messages_kept, watch_messages)
         if isolation not in ("process", "shared-process", "shared-renderer"):
             raise ValueError(f'isolation is "process", "shared-process" or "shared-renderer", not {isolation!r}')
         if display not in ("auto", "offscreen"):
@@ -199,6 +203,7 @@ class Platform(Observable):
             on_frame=self._take_frame,
             on_question=self._resolving.opened,
             on_answer=self._resolving.closed,
+            on_overheard=self._take_messages,
             on_end=self._connection_ended,
         )
         so_far = self._connection.ask(m.Subscribe, list[m.Entry], timeout)
@@ -209,6 +214,7 @@ class Platform(Observable):
             self._entries = deque((known[seq] for seq in sorted(known)), maxlen=EVENTS_KEPT)
             self.set_trait("events", tuple(self._entries))
         self._resolving.connected()
+        self._ask_for_messages()
 
     def stop(self, timeout: float = 5.0) -> None:
         """Stop every app and the supervisor; nothing is left when this returns.

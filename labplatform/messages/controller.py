@@ -8,6 +8,7 @@ import msgspec
 
 from ..manifest import Manifest, ResourceLimits
 from .choosing import IntentQuestion, ResolverKind
+from .overheard import Overhear, Overheard
 from .shown import AppStatus, Entry, PlatformMetrics
 from .words import MAX_TEXT, CrashKind, Message, Timeout
 
@@ -195,6 +196,7 @@ Request = (
     | Recall
     | OfferResolver
     | AnswerQuestion
+    | Overhear
     | Shutdown
 )
 
@@ -301,4 +303,4 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     height: int
 
 
-ToController = Reply | Refusal | Welcome | News | Frame | QuestionOpen | QuestionClosed
+ToController = Reply | Refusal | Welcome | News | Frame | QuestionOpen | QuestionClosed | Overheard

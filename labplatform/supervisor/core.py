@@ -40,6 +40,7 @@ from .resolving import Resolving
 from .server import Door, same
 from .slot import Slot
 from .spawn import HostProcess
+from .traffic import Traffic
 from .watch import Watch
 
 AGENT_GRACE = 5.0
@@ -63,6 +64,7 @@ class Supervisor:
         self.desk = PlatformDesk(self, deadlines)
         self.resolving = self.desk.resolver = Resolving(self, deadlines.resolver)
         self.router = Router(self.desk, deadlines)
+        self.traffic = Traffic(self)
         self.log = Log(self._new_entry)
         self.controllers = ControllerSpeaker(self)
         self.door = Door(self._admit, lambda text: self.log.remark(text, kind="connection", level="warning"))

@@ -69,6 +69,7 @@ class ControllerSpeaker:
             m.Recall: self._recall,
             m.OfferResolver: self._offer_resolver,
             m.AnswerQuestion: self._answer_question,
+            m.Overhear: self._overhear,
             m.Shutdown: self._shutdown,
         }
 
@@ -101,6 +102,7 @@ class ControllerSpeaker:
         """A controller is gone; what it waited for goes on without it, but for launches and pictures."""
         self._peers.discard(peer)
         self.subscribed.discard(peer)
+        self._supervisor.traffic.watch(peer, 0)
         self._supervisor.resolving.left(peer)
         for key, task in list(self._tasks.items()):
             if key[0] is peer:
@@ -380,6 +382,9 @@ class ControllerSpeaker:
 
     async def _answer_question(self, peer: Peer, request: m.AnswerQuestion) -> bool:
         return self._supervisor.resolving.answered(peer, request.number, request.option, request.problem)
+
+    async def _overhear(self, peer: Peer, request: m.Overhear) -> int:
+        return self._supervisor.traffic.watch(peer, request.most)
 
     async def _shutdown(self, peer: Peer, request: m.Shutdown) -> None:
         # The supervisor's own task: it goes on even if nobody waits for it any more.

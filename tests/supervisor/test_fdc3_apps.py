@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from support.fdc3 import App, World
 
@@ -166,21 +168,30 @@ def test_a_tap_sees_who_told_whom_what(world, opener):
     world.router.tap = seen.append
     opener.broadcast("fdc3.channel.1", AAPL)
     one = seen.pop()
-    assert (one.type, one.sender, one.channel) == ("broadcastEvent", opener_of(opener), "fdc3.channel.1")
-    assert [app.instance_id for app in one.receivers] == ["chart", "news"]
-    assert one.size > len(str(AAPL))
+    assert (one.type, one.sender.app, one.channel) == ("broadcastEvent", opener_of(opener), "fdc3.channel.1")
+    assert [app.id for app in one.receivers] == ["chart", "news"]
+    assert (one.context_type, one.intent) == ("fdc3.instrument", None)
+    assert json.loads(one.data) == chart.heard[-1] == news.heard[-1]
     assert 0 < one.took < 1
     chart.handle("ViewChart")
     raised = opener.raise_intent("ViewChart", AAPL)
-    chart.give_result({})
-    assert opener.result_of(raised) == {"intentResult": {}}
-    assert [(routed.type, routed.sender.instance_id) for routed in seen] == [
-        ("intentEvent", "list"),
-        ("raiseIntentResultResponse", "chart"),
+    chart.give_result({"context": {"type": "view"}})
+    assert opener.result_of(raised) == {"intentResult": {"context": {"type": "view"}}}
+    assert [(routed.type, routed.sender.id, routed.intent, routed.context_type) for routed in seen] == [
+        ("intentEvent", "list", "ViewChart", "fdc3.instrument"),
+        ("raiseIntentResultResponse", "chart", "ViewChart", "view"),
+    ]
+    # An end, and the platform itself: nobody's request.
+    opener.raise_intent("ViewChart", AAPL)
+    chart.end()
+    world.router.join("news", "fdc3.channel.2")
+    assert [(routed.type, routed.sender and routed.sender.id, routed.took) for routed in seen[3:]] == [
+        ("raiseIntentResultResponse", "chart", None),
+        ("channelChangedEvent", None, None),
     ]
     world.router.tap = None
     opener.broadcast("fdc3.channel.1", AAPL)
-    assert len(seen) == 2
+    assert len(seen) == 5
 
 
 def opener_of(app: App) -> object:

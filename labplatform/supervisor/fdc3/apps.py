@@ -55,7 +55,8 @@ class _ToOpen(Waiting):
         channel = listener.channel.id if listener.channel else None
         opener = self.request.sender
         payload = {"channelId": channel, "context": self._context, "originatingApp": opener.source}
-        self._post.event(opener, (instance,), "broadcastEvent", payload, channel=channel)
+        about = {"channel": channel, "context_type": self._type, "since": self.request.at}
+        self._post.event(opener, (instance,), "broadcastEvent", payload, **about)
         self._opened(instance)
         return True
 

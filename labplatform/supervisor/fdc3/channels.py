@@ -214,7 +214,7 @@ class Channels:
                     place.listen(instance, listener.context_type)
         # To all, whether they asked for it or not: the proxy of FDC3 2.2.0 listens without a request.
         payload = {"newChannelId": channel.id if channel else None}
-        self._post.event(None, (instance,), "channelChangedEvent", payload)
+        self._post.event(None, (instance,), "channelChangedEvent", payload, channel=channel and channel.id)
 
     def forget(self, instance: Instance) -> None:
         """An instance is gone."""
@@ -317,7 +317,8 @@ class Channels:
         context = p.copied(wish.context)
         channel.remember(kind, context)
         payload = {"channelId": channel.id, "context": context, "originatingApp": sender.source}
-        self._post.event(sender, channel.receivers(kind), "broadcastEvent", payload, channel=channel.id)
+        receivers = channel.receivers(kind)
+        self._post.event(sender, receivers, "broadcastEvent", payload, channel=channel.id, context_type=kind)
         for instance, returning in self._returning.items():
             if instance is not sender and returning.misses(channel.id, kind):
                 returning.keep(channel.id, kind, event("broadcastEvent", payload))

@@ -83,12 +83,14 @@ class Instance:
 class Request:
     """One request, to be answered once: at once or later."""
 
-    __slots__ = ("sender", "type", "uuid")
+    __slots__ = ("at", "sender", "type", "uuid")
 
-    def __init__(self, sender: Instance, type: str, uuid: str) -> None:
+    def __init__(self, sender: Instance, type: str, uuid: str, at: float = 0.0) -> None:
         self.sender = sender
         self.type = type
         self.uuid = uuid
+        self.at = at
+        """When it came in, on the tap's clock; 0 without a tap."""
 
     def answer(self, payload: Any) -> None:
         """Send its response; nothing if who asked is gone."""
@@ -98,10 +100,10 @@ class Request:
         """Send an error as its response."""
         self.answer({"error": error})
 
-    def respond(self, type: str, payload: Any) -> int:
-        """Send a response of this type; bytes sent."""
+    def respond(self, type: str, payload: Any) -> bytes:
+        """Send a response of this type; returns what was sent, empty if nobody is there any more."""
         if self.sender.gone:
-            return 0
+            return b""
         data = dacp.encode(
             {
                 "type": type,
@@ -115,7 +117,7 @@ class Request:
             }
         )
         self.sender.send(data)
-        return len(data)
+        return data
 
 
 def event(type: str, payload: Any, uuid: str | None = None) -> bytes:

@@ -37,10 +37,11 @@ class Raised:
 class Owed:
     """A result that an instance owes to another."""
 
-    __slots__ = ("event", "handler", "request")
+    __slots__ = ("event", "handler", "intent", "request")
 
-    def __init__(self, event: str, request: Request, handler: Instance) -> None:
+    def __init__(self, event: str, request: Request, handler: Instance, intent: str) -> None:
         self.event = event
+        self.intent = intent
         self.request = request
         self.handler = handler
 
@@ -330,7 +331,7 @@ class Intents:
         request = raised.request
         event = dacp.new_id()
         if not request.sender.gone:
-            owed = Owed(event, request, handler)
+            owed = Owed(event, request, handler, intent)
             handler.owes[event] = owed
             request.sender.awaits[event] = owed
             if len(request.sender.awaits) > MOST_RESULTS:
@@ -341,7 +342,8 @@ class Intents:
             "originatingApp": request.sender.source,
             "raiseIntentRequestUuid": request.uuid,
         }
-        self._post.event(request.sender, (handler,), "intentEvent", payload, uuid=event, echo=True)
+        about = {"intent": intent, "context_type": raised.context_type, "since": request.at}
+        self._post.event(request.sender, (handler,), "intentEvent", payload, uuid=event, echo=True, **about)
         request.answer({"intentResolution": {"source": handler.source, "intent": intent}})
 
     # --- results
@@ -391,7 +393,7 @@ class Intents:
         """Give a result, or its error, to who waits for it."""
         owed.handler.owes.pop(owed.event, None)
         owed.request.sender.awaits.pop(owed.event, None)
-        self._post.response(owed.handler, owed.request, "raiseIntentResultResponse", payload)
+        self._post.result(owed.handler, owed.request, payload, owed.intent)
 
     def forget(self, instance: Instance) -> None:
         """An instance is gone: what it owed is rejected now, and what it waited for nobody needs to choose or send."""

@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from ... import dacp
 from .instances import Instance, Request, event
+from .payloads import context_type
 
 
-class Routed(msgspec.Struct, frozen=True, kw_only=True):
+class Routed(msgspec.Struct, frozen=True, gc=False):
     """A message that went from one instance to others, as a tap sees it.
 
-    `size`: bytes, as sent to each. `at`: seconds since the epoch when it was handed over. `took`: seconds since the
-    request that caused it had come in, 0 where none did. `channel`: where it went over one. `sender`: `None` for the
+    `data`: as sent to each. `at`: seconds since the epoch when it was handed over. `took`: seconds since the request
+    that caused it had come in, `None` where none did. `channel`: where it went over one. `sender`: `None` for the
     platform itself.
     """
 
     type: str
-    sender: dacp.AppIdentifier | None
-    receivers: tuple[dacp.AppIdentifier, ...]
+    sender: Instance | None
+    receivers: tuple[Instance, ...]
+    data: bytes
     channel: str | None
-    size: int
+    context_type: str | None
+    intent: str | None
     at: float
-    took: float
+    took: float | None
 
 
 class Post:
@@ -36,10 +38,11 @@ class Post:
         self.tap: Callable[[Routed], None] | None = None
         self._came_in = 0.0
 
-    def came_in(self) -> None:
-        """A request has arrived; what follows, until `done`, is caused by it."""
+    def came_in(self) -> float:
+        """A request has arrived; what follows, until `done`, is caused by it. Returns when, or 0 without a tap."""
         if self.tap:
             self._came_in = time.perf_counter()
+        return self._came_in
 
     def done(self) -> None:
         """What follows is caused by something else: an end, a deadline, the platform."""
@@ -48,42 +51,43 @@ class Post:
     def event(
         self,
         sender: Instance | None,
-        receivers: Iterable[Instance],
+        receivers: tuple[Instance, ...],
         type: str,
         payload: Any,
         *,
         channel: str | None = None,
+        context_type: str | None = None,
+        intent: str | None = None,
+        since: float | None = None,
         uuid: str | None = None,
         echo: bool = False,
     ) -> None:
-        """Send an event to each of `receivers`; to its own sender only with `echo`."""
+        """Send an event to each of `receivers`; to its own sender only with `echo`.
+
+        `since`: when the request that caused it came in, if that is not the one which is being answered.
+        """
         data = event(type, payload, uuid)
         for receiver in receivers:
             if receiver is not sender or echo:
                 receiver.send(data)
         if self.tap:
-            heard = [receiver for receiver in receivers if receiver is not sender or echo]
-            self._tell(type, sender, heard, channel, len(data))
+            heard = receivers
+            if sender in receivers and not echo:
+                heard = tuple(receiver for receiver in receivers if receiver is not sender)
+            took = self._since(self._came_in if since is None else since)
+            self.tap(Routed(type, sender, heard, data, channel, context_type, intent, time.time(), took))
 
-    def response(self, sender: Instance | None, request: Request, type: str, payload: Any) -> None:
-        """Send a response that another instance has caused, other than the request's own."""
-        size = request.respond(type, payload)
+    def result(self, sender: Instance, request: Request, payload: dict[str, Any], intent: str) -> None:
+        """Send an intent's result to who raised it: a second response to that request, caused by another instance."""
+        type = "raiseIntentResultResponse"
+        data = request.respond(type, payload)
         if self.tap:
-            self._tell(type, sender, [request.sender] if size else [], None, size)
+            heard = (request.sender,) if data else ()
+            context = payload.get("intentResult", {}).get("context")
+            kind = context_type(context) if context is not None else None
+            took = self._since(self._came_in)
+            self.tap(Routed(type, sender, heard, data, None, kind, intent, time.time(), took))
 
-    def _tell(
-        self, type: str, sender: Instance | None, receivers: list[Instance], channel: str | None, size: int
-    ) -> None:
-        if not self.tap:
-            return
-        self.tap(
-            Routed(
-                type=type,
-                sender=sender.app if sender else None,
-                receivers=tuple(receiver.app for receiver in receivers),
-                channel=channel,
-                size=size,
-                at=time.time(),
-                took=time.perf_counter() - self._came_in if self._came_in else 0.0,
-            )
-        )
+    @staticmethod
+    def _since(moment: float) -> float | None:
+        return time.perf_counter() - moment if moment else None

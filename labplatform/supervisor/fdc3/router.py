@@ -201,8 +201,7 @@ class Router:
         kind, meta = message.type, message.meta
         if not kind.endswith("Request"):
             return
-        self._post.came_in()
-        request = Request(sender, kind, meta.request_uuid or "")
+        request = Request(sender, kind, meta.request_uuid or "", self._post.came_in())
         handler = self._handlers.get(kind)
         try:
             if handler is None:
