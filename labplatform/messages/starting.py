@@ -14,9 +14,13 @@ from .words import Isolation, JsHeap, LimitsWish, Theme, Timeout
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     """How a hang is noticed: a ping every `interval` seconds; `unresponsive` after `silent_after` of them in a row went
     unanswered, ended after `ended_after`. Counting pings, not seconds, spares an app when the whole machine stalls.
+
+    `handlers_interval`: seconds between two of FDC3's heartbeats to notebooks and Python sides, which they answer where
+    their message handlers run. `silent_after` of them unanswered are noted in the log; nobody is ended for it.
     """
 
     interval: Timeout = 1.0
+    handlers_interval: Timeout = 5.0
     silent_after: Annotated[int, msgspec.Meta(ge=1)] = 3
     ended_after: Annotated[int, msgspec.Meta(ge=2)] = 10
 

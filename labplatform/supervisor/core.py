@@ -25,6 +25,7 @@ from .bridge import Bridges
 from .desk import PlatformDesk
 from .fdc3.desk import Deadlines
 from .fdc3.router import Router
+from .heartbeats import Heartbeats
 from .hosts import Hosts
 from .launching import Launching
 from .lifecycle import State
@@ -82,6 +83,7 @@ class Supervisor:
         self.hosts = Hosts(self, self._session)
         self.recycling = Recycling(self)
         self.watch = Watch(self, self.hosts)
+        self.heartbeats = Heartbeats(self)
 
     # --- start and stop
 
@@ -94,6 +96,7 @@ class Supervisor:
             self.log.remark(remark, kind="manifest", level="warning")
         await self.door.open()
         self.watch.start()
+        self.heartbeats.start()
 
     def begin_stop(self, grace: float, by: str) -> asyncio.Task[None]:
         """End every app and then the platform, in a task of its own; asked again, the same one."""
@@ -114,6 +117,7 @@ class Supervisor:
             await self.until(slot, lambda slot: not slot.live, deadline - self._loop.time())
         await self.hosts.end_all(2)
         self.watch.stop()
+        self.heartbeats.stop()
         await self.limits.close()
         self.finished.set()
 

@@ -347,12 +347,15 @@ def test_event_listeners_of_the_agent(trio):
         assert one.ask("eventListenerUnsubscribeRequest", listenerUUID=listener) == {"error": "ListenerNotFound"}
 
 
-def test_heartbeats_go_to_the_open_and_come_back(world, trio):
-    one, _two, _ = trio
-    shy = world.start("shy", opened=False)
-    beat = world.router.beat()
+def test_heartbeats_go_to_who_listens_and_come_back(world, trio):
+    one, two, three = trio
+    one.listen()
+    three.listen()
+    before = len(two.heard), len(three.heard)
+    beat, asked = world.router.beat(["one", "two", "nobody"])
+    assert asked == ["one"]
     assert [m["meta"]["eventUuid"] for m in one.heard if m["type"] == "heartbeatEvent"] == [beat]
-    assert shy.heard == []
+    assert (len(two.heard), len(three.heard)) == before, "one has no listener, the other was not meant"
     before = len(one.heard)
     one.say("heartbeatAcknowledgementRequest", {"heartbeatEventUuid": beat})
     assert (world.router.acknowledged("one"), world.router.acknowledged("two")) == (beat, None)

@@ -1,6 +1,6 @@
 """The desktop agent's own events: who listens for a change of its user channel, and heartbeats. Supervisor, fdc3.
 
-Whether an app is alive the platform learns from its own pings; heartbeats are for whoever speaks plain DACP.
+Whether a page is alive the platform learns from its own pings; heartbeats are for whoever speaks plain DACP.
 """
 
 from __future__ import annotations

@@ -75,6 +75,11 @@ class Instance:
         """Whether it counts as open to others."""
         return self.opened_at is not None
 
+    @property
+    def listens(self) -> bool:
+        """Whether it has a listener of any kind, so that handlers of its may have to run."""
+        return bool(self.contexts or self.intents or self.events or self.private)
+
     def handles(self, intent: str) -> bool:
         """Whether it has a listener for this intent."""
         return intent in self.intents.values()

@@ -6,7 +6,7 @@ but for its type. What has the wrong form is answered with FDC3's error.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -179,9 +179,14 @@ class Router:
             raise KeyError(channel_id)
         self._channels.move(self._instances[instance_id], channel)
 
-    def beat(self) -> str:
-        """Send a heartbeat to every open instance; returns its id, which `acknowledged` then shows."""
-        return self._events.beat(instance for instance in self._instances.values() if instance.opened)
+    def beat(self, instance_ids: Iterable[str]) -> tuple[str, list[str]]:
+        """Send a heartbeat to those of these instances that listen for something; returns its id, and theirs.
+
+        `acknowledged` shows whose answer has come.
+        """
+        known = [self._instances[id] for id in instance_ids if id in self._instances]
+        asked = [instance for instance in known if instance.listens]
+        return self._events.beat(asked), [instance.id for instance in asked]
 
     def acknowledged(self, instance_id: str) -> str | None:
         """The last heartbeat that an instance answered. Raises `KeyError`."""
