@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from .errors import LabError
+from .dacp import AppIdentifier
+from .errors import FDC3Error, LabError
 from .manifest import Manifest, RecyclePolicy, ResourceLimits, RestartPolicy, load_manifest
 from .messages import Heartbeat, IntentOption, IntentQuestion
 
@@ -15,6 +16,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "App",
+    "AppIdentifier",
+    "FDC3Error",
     "Heartbeat",
     "IntentOption",
     "IntentQuestion",
