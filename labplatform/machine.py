@@ -376,12 +376,15 @@ def chromium_flags() -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(flag for flag, _ in needed), tuple(reason for _, reason in needed)
 
 
-def sandbox_of(pid: int) -> SandboxInfo:
-    """The sandbox that process `pid` really has, read from `/proc`; what cannot be read stays `None`."""
+def sandbox_of(pid: int, host: int | None = None) -> SandboxInfo:
+    """The sandbox that process `pid` really has, read from `/proc`; what cannot be read stays `None`.
+
+    `host`: the process whose namespaces would be none of its own; this one, if it is not said.
+    """
     if not LINUX:
         return SandboxInfo(why="this system has no /proc")
     try:
-        theirs, ours = _proc_status(pid), _proc_status("self")
+        theirs, ours = _proc_status(pid), _proc_status(host or "self")
     except FileNotFoundError:
         return SandboxInfo(why=f"there is no process {pid}")
     except OSError as error:
@@ -393,7 +396,7 @@ def sandbox_of(pid: int) -> SandboxInfo:
     closed = []
     for name in ("pid", "net", "user"):
         try:
-            own[name] = os.readlink(f"/proc/{pid}/ns/{name}") != os.readlink(f"/proc/self/ns/{name}")
+            own[name] = os.readlink(f"/proc/{pid}/ns/{name}") != os.readlink(f"/proc/{host or 'self'}/ns/{name}")
         except OSError:
             own[name] = None
             closed.append(name)

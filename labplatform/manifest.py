@@ -203,6 +203,16 @@ class RecyclePolicy(_Part, frozen=True):
     max_age: PositiveSeconds | None = None
 
 
+class SandboxPolicy(_Part, frozen=True):
+    """What of the boundary around an app is on, where the platform and the machine have one.
+
+    `boundary`: keep it from its neighbours' processes and files. `network`: it may use the machine's.
+    """
+
+    boundary: bool = True
+    network: bool = True
+
+
 class StartupApp(_Part, frozen=True):
     """OpenFin's `startup_app`: identity, page and window. Sizes are CSS pixels."""
 
@@ -297,6 +307,7 @@ class Manifest(_Part, frozen=True):
     look: Look = Look()
     restart: RestartPolicy = RestartPolicy()
     recycle: RecyclePolicy = RecyclePolicy()
+    sandbox: SandboxPolicy = SandboxPolicy()
     interop: dict[str, Any] = {}
     about: About | None = None
     openfin: OpenFin | None = None

@@ -41,6 +41,8 @@ def main() -> None:
 
     from setproctitle import setproctitle
 
+    from .. import landlock
+    from ..messages import HostUp
     from .link import Link
 
     # No child of this host inherits the socket: its end is how the supervisor knows that nothing more will come.
@@ -49,6 +51,10 @@ def main() -> None:
     order = link.first()
     if order is None:
         return
+    if order.confinement is not None:
+        landlock.confine(order.confinement)
+    link.start()
+    link.send(HostUp())
     setproctitle(f"labplatform: {order.title}")
     from .host import Host
 

@@ -6,6 +6,7 @@ belongs to Qt stays in `qt`; what belongs to the Python side of an app, in `serv
 
 from __future__ import annotations
 
+import os
 import queue
 import traceback
 from typing import Any, Protocol
@@ -87,6 +88,8 @@ class Host:
         self.order = order
         self.filled: dict[str, Filled] = {}
         self._orphans = Orphans()
+        self.pid = os.getpid()
+        """As the machine's `ps` shows it."""
         if order.windowless:
             self.gui: Gui = Plain()
         else:
@@ -97,6 +100,7 @@ class Host:
 
             self.gui = QtGui(self, order)
         self._handlers = {
+            m.HostNumber: self._number,
             m.OpenInstance: self._open,
             m.ReloadInstance: self._reload,
             m.ShowCurtain: lambda order: self.gui.show_curtain(order),
@@ -144,6 +148,9 @@ class Host:
             self.send(
                 m.Remark(text=traceback.format_exc()[-m.MAX_TEXT :], level="error", place=getattr(message, "place", ""))
             )
+
+    def _number(self, order: m.HostNumber) -> None:
+        self.pid = order.pid
 
     def _open(self, order: m.OpenInstance) -> None:
         filled = self.filled[order.place] = Filled(order)

@@ -37,7 +37,6 @@ class Link:
         self._early: list[Any] = []
         self._wrote_at = time.monotonic()
         self._writer = threading.Thread(target=self._write, name="link-writer", daemon=True)
-        self._writer.start()
 
     def send(self, message: Any) -> bool:
         """Queue one message for the supervisor; from any thread, the GUI's too. False if there was no room for it."""
@@ -66,6 +65,10 @@ class Link:
             self._early += self._unframer.feed(data)
         return self._early.pop(0)
 
+    def start(self) -> None:
+        """Begin to send. Not before: a host confines itself first, and that holds for threads which start later."""
+        self._writer.start()
+
     def listen(self, receive: Callable[[Any], None]) -> None:
         """From now on call `receive` for each message."""
         threading.Thread(target=self._read, args=(receive,), name="link-reader", daemon=True).start()
@@ -88,8 +91,11 @@ class Link:
             while data := self._socket.recv(1 << 16):
                 for message in self._unframer.feed(data):
                     receive(message)
-        except (OSError, ValueError):
+        except OSError:
             pass
+        except ValueError as error:
+            print(f"labplatform: the supervisor said what this host does not understand: {error}", file=sys.stderr)
+            os._exit(LOST_SUPERVISOR)
         os._exit(0)
 
     def _write(self) -> None:

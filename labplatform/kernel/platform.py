@@ -54,6 +54,8 @@ class Platform(Overhearing):
     MiB to 4 GiB; V8 ends it there. `heartbeat`: how a hang is noticed. `limits`: how the limits of apps are enforced,
     "auto" for the best way that works here, else "cgroup-v2", "systemd", "cgroup-v1", "watchdog" or "off";
     `enforcement` says what came of it. `sampling`: seconds between two readings of memory and CPU, 0.1 to 10.
+    `boundary`: what the system puts between apps, "auto" for the strongest that works here, "bubblewrap", "landlock" or
+    "off".
     `page_transport`: how pages reach the platform, unless their manifests say: by a "websocket" of their own, through
     their "host" process, or "auto", through it where they can open no WebSocket. `resolver`: chooses between apps, see
     `Platform.resolver`; `resolver_timeout`: seconds that a choice may take, at most 50. `messages_kept`: how many
@@ -92,6 +94,7 @@ class Platform(Overhearing):
         limits: m.LimitsWish = "auto",
         sampling: float = 1.0,
         page_transport: PageTransport = "auto",
+        boundary: m.BoundaryWish = "auto",
         resolver: Resolver | None = None,
         resolver_timeout: float = 45.0,
         messages_kept: int = 1000,
@@ -120,6 +123,10 @@ class Platform(Overhearing):
         self._display, self._theme = display, theme
         self._heartbeat = _checked(heartbeat or m.Heartbeat())
         self.page_transport = page_transport
+        self._page_transport = page_transport
+        if boundary not in get_args(m.BoundaryWish):
+            raise ValueError(f"boundary is one of {', '.join(get_args(m.BoundaryWish))}; not {boundary!r}")
+        self._boundary = boundary
         if not 0.1 <= sampling <= 10:
             raise ValueError(f"sampling is 0.1 to 10 seconds, not {sampling!r}")
         self._sampling = float(sampling)
@@ -190,6 +197,7 @@ class Platform(Overhearing):
             page_transport=self.page_transport,
             limits=self._limits,
             sampling=self._sampling,
+            boundary=self._boundary,
             resolver_timeout=self._resolver_timeout,
         )
         if shown.qt_platform == "offscreen" and not self._quiet:

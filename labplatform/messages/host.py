@@ -18,12 +18,20 @@ LOADS_TAKEN = LOADS // 2
 """Loads after which their sender is told that they were taken."""
 
 
+class Confinement(msgspec.Struct, frozen=True, kw_only=True):
+    """All the paths that an app host may read, and may write, those below them too; it gives up the rest."""
+
+    readable: tuple[str, ...]
+    writable: tuple[str, ...]
+
+
 class HostOrder(Message, frozen=True, tag="host-order"):
     """The first frame to a new app host. Nothing secret stands in its command line or environment.
 
     `qt_platform`: Qt's platform plugin ("offscreen", "xcb", …), empty for Qt's own choice. `chromium_flags`: what this
     machine needs. `shared_renderer`: all pages of this host in one renderer process. `windowless`: no page is to come,
-    so no GUI is started. `network`: its pages' way to the web.
+    so no GUI is started. `network`: its pages' way to the web. `confinement`: what it confines itself to, before
+    anything of the app runs.
     """
 
     host: str
@@ -37,6 +45,7 @@ class HostOrder(Message, frozen=True, tag="host-order"):
     windowless: bool = False
     theme: Theme = "auto"
     network: Network = Network()
+    confinement: Confinement | None = None
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +91,12 @@ class ReloadInstance(Message, frozen=True, tag="reload-instance"):
     instance: str
     incarnation: int
     token: str
+
+
+class HostNumber(Message, frozen=True, tag="host-number"):
+    """The host's pid as the machine's `ps` shows it; within a sandbox it sees another."""
+
+    pid: int
 
 
 class CloseInstance(Message, frozen=True, tag="close-instance"):
@@ -170,6 +185,7 @@ class BridgeClose(Message, frozen=True, tag="bridge-close"):
 
 ToHost = (
     HostOrder
+    | HostNumber
     | OpenInstance
     | ReloadInstance
     | ShowCurtain
@@ -185,6 +201,10 @@ ToHost = (
     | BridgeTaken
     | BridgeClose
 )
+
+
+class HostUp(Message, frozen=True, tag="host-up"):
+    """The host has read its order. Its first word."""
 
 
 class InstanceLoaded(Message, frozen=True, tag="instance-loaded"):
@@ -337,7 +357,8 @@ class BridgeClosed(Message, frozen=True, tag="bridge-closed"):
 FromBridge = BridgeOpened | BridgeSaid | BridgeTaken | BridgeClosed
 
 FromHost = (
-    InstanceLoaded
+    HostUp
+    | InstanceLoaded
     | InstanceClosed
     | WindowMoved
     | RendererStarted

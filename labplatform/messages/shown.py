@@ -15,9 +15,9 @@ class ProcessInfo(msgspec.Struct, frozen=True, kw_only=True):
 
     `created`: seconds since the epoch; a pid alone is reused. `memory`: bytes resident and not shared (`statm`).
     `rss`: bytes resident, shared ones too. `cpu`: percent of one core over the last sampling period. `role`: host,
-    zygote, renderer, helper, supervisor. `pss`, `uss`: proportional and unique bytes (`smaps_rollup`), which take a
-    hundred times as long to read and so are read in turn: `measured` says when, in seconds since the epoch; `None`
-    before the first time, and where the system does not let them be read.
+    zygote, renderer, helper, sandbox, supervisor. `pss`, `uss`: proportional and unique bytes (`smaps_rollup`), which
+    take a hundred times as long to read and so are read in turn: `measured` says when, in seconds since the epoch;
+    `None` before the first time, and where the system does not let them be read.
     """
 
     pid: int
@@ -76,11 +76,33 @@ class PlatformMetrics(msgspec.Struct, frozen=True, kw_only=True):
     capacity: Capacity
 
 
+class BoundaryInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What the system puts between an app and its neighbours of the same user.
+
+    `kind`: "bubblewrap", "landlock" or "none". `processes`: it can neither trace nor read theirs; `files`: nor their
+    files and what else it was not given; `signals`: nor signal them; `network`: it has none but the platform's. `why`:
+    why it is no more than this.
+    """
+
+    kind: str = "none"
+    processes: bool = False
+    files: bool = False
+    signals: bool = False
+    network: bool = False
+    why: str = ""
+
+    def __str__(self) -> str:
+        kept = [name for name in ("processes", "files", "signals", "network") if getattr(self, name)]
+        words = f"{self.kind}, which keeps it from others' {', '.join(kept)}" if kept else "none"
+        return words + (f" ({self.why})" if self.why else "")
+
+
 class SandboxInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What the running renderer really has, read from `/proc/PID/status` and its namespaces; `None` is "not known".
 
     `seccomp`: a system-call filter is on. `pid_namespace`, `network_namespace`, `user_namespace`: it has one of its
-    own. `why`: why something is missing, where that is known.
+    own, other than its app host's. `why`: why something is missing, where that is known. `boundary`: what stands around
+    the whole app.
     """
 
     seccomp: bool | None = None
@@ -88,6 +110,7 @@ class SandboxInfo(msgspec.Struct, frozen=True, kw_only=True):
     network_namespace: bool | None = None
     user_namespace: bool | None = None
     why: str = ""
+    boundary: BoundaryInfo | None = None
 
     @property
     def holds(self) -> bool:

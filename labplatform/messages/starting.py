@@ -8,7 +8,7 @@ import msgspec
 
 from ..manifest import Manifest, PageTransport
 from ..network import Network
-from .words import Isolation, JsHeap, LimitsWish, Theme, Timeout
+from .words import BoundaryWish, Isolation, JsHeap, LimitsWish, Theme, Timeout
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +47,7 @@ class SupervisorOrder(msgspec.Struct, frozen=True, kw_only=True):
     chromium_flags: tuple[str, ...] = ()
     js_heap: JsHeap = 1 << 30
     limits: LimitsWish = "auto"
+    boundary: BoundaryWish = "auto"
     theme: Theme = "auto"
     heartbeat: Heartbeat = Heartbeat()
     page_transport: PageTransport = "auto"

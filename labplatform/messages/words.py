@@ -9,6 +9,7 @@ import msgspec
 from ..manifest import LEAST_HEAP, MOST_HEAP
 
 Isolation = Literal["process", "shared-process", "shared-renderer"]
+BoundaryWish = Literal["auto", "bubblewrap", "landlock", "off"]
 LimitsWish = Literal["auto", "cgroup-v2", "systemd", "cgroup-v1", "watchdog", "off"]
 """How limits are to be enforced: the best way this machine has, one by name, or not at all."""
 CrashKind = Literal["abort", "kill", "segfault", "renderer", "oom", "hang", "exit"]

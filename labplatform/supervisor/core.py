@@ -20,7 +20,7 @@ import msgspec
 from .. import messages as m
 from ..machine import sandbox_of
 from ..manifest import Manifest, origin_of
-from . import endings, lifecycle, limits, linux
+from . import boundary, endings, lifecycle, limits, linux
 from .bridge import Bridges
 from .desk import PlatformDesk
 from .fdc3.desk import Deadlines
@@ -94,6 +94,7 @@ class Supervisor:
         self.limits_judge = Judge(self.limits.needs)
         for remark in self.order.remarks:
             self.log.remark(remark, kind="manifest", level="warning")
+        self.boundary = await asyncio.to_thread(boundary.choose, self.order.boundary, self._session)
         await self.door.open()
         self.watch.start()
         self.heartbeats.start()
@@ -236,12 +237,23 @@ class Supervisor:
         if slot.host and slot.tier == self.limits.name:
             self.limits_judge.saw_ready(slot.has_page, slot.host.group.usage().memory)
         # Only now: a renderer that has just been forked has not closed its sandbox yet.
-        slot.sandbox = sandbox_of(slot.renderer) if slot.renderer else m.SandboxInfo(why="no renderer process")
+        slot.sandbox = self._sandbox_of(slot)
         self.feed(slot, lifecycle.Ready(at=slot.ready_at, incarnation=slot.life.incarnation))
+
+    def _sandbox_of(self, slot: Slot) -> m.SandboxInfo:
+        host = slot.host
+        if slot.renderer and host:
+            found = sandbox_of(slot.renderer, host.pid)
+        else:
+            found = m.SandboxInfo(why="no renderer process")
+        return msgspec.structs.replace(found, boundary=self.hosts.boundary_of(host) if host else None)
 
     # --- what hosts say
 
     def from_host(self, host: HostProcess, message: Any) -> None:
+        if isinstance(message, m.HostUp):
+            self._host_up(host)
+            return
         if isinstance(message, m.HostPong):
             host.answered()
             self.watch.host_answered(host, message.seq)
@@ -263,6 +275,14 @@ class Supervisor:
             else:
                 self._about(slot, message)
 
+    def _host_up(self, host: HostProcess) -> None:
+        if host.found():
+            for slot in self.hosts.tenants(host):
+                slot.pid = host.pid
+                self.touch(slot)
+        else:
+            self.hosts.kill(host)
+
     def _from_service(self, slot: Slot, message: m.FromService) -> None:
         try:
             self.router.receive(slot.service_instance, bytes(message.message))
@@ -278,7 +298,7 @@ class Supervisor:
             case m.WindowMoved(bounds=bounds):
                 slot.bounds = bounds
             case m.RendererStarted(pid=pid):
-                slot.renderer = pid
+                slot.renderer = slot.host.machine_pid(pid) or None
                 self.touch(slot)
             case m.RendererGone(status=status, code=code):
                 self._renderer_gone(slot, status, code)

@@ -20,6 +20,7 @@ from .. import messages as m
 from ..errors import LabTimeout
 from ..manifest import Manifest, ResourceLimits
 from . import endings
+from .boundary import Wrapped, inside
 from .lifecycle import State
 from .limits.tier import Breach, CannotLimit, Group
 from .profiles import Profiles
@@ -116,8 +117,7 @@ class Hosts:
                 place=slot.name, instance=slot.instance, incarnation=slot.life.incarnation, token=slot.token
             )
         else:
-            shared = host.order.shared_renderer
-            profile = self._profiles.shared(key) if shared else self._profiles.own(slot, self._platform.slots.values())
+            profile = self._profile(slot, host.order)
             # Page and Python side each speak for themselves; the latter outlives a reload of the page.
             slot.service_instance = str(uuid.uuid4()) if slot.has_page else slot.instance
             order = m.OpenInstance(
@@ -132,7 +132,7 @@ class Hosts:
                 bounds=slot.bounds if slot.life.recycling else None,
             )
         slot.host = host
-        slot.pid = host.pid
+        slot.pid = host.pid or None
         slot.window_open = slot.has_page
         self.share_names(host)
         if manifest.python is not None:
@@ -203,7 +203,30 @@ class Hosts:
             network=self._order.network,
         )
         group = self._platform.limits.group(title, limits, self._breached)
-        return HostProcess(key, order, group, self._platform.from_host, self._gone, self._noticed)
+        wrapped = Wrapped()
+        sandbox = slot.manifest.sandbox
+        if isolation == "process" and sandbox.boundary:
+            # Apps that share a process have no boundary between them that a system could hold.
+            profile = self._profile(slot, order)
+            wrapped = self._platform.boundary.wrap(title, slot.manifest.folder, profile, sandbox.network)
+            order = msgspec.structs.replace(order, confinement=wrapped.confinement)
+        return HostProcess(key, order, group, wrapped, self._platform.from_host, self._gone, self._noticed)
+
+    def _profile(self, slot: Slot, order: m.HostOrder) -> Path:
+        if order.shared_renderer:
+            return self._profiles.shared(order.host)
+        return self._profiles.own(slot, self._platform.slots.values())
+
+    def boundary_of(self, host: HostProcess) -> m.BoundaryInfo:
+        """What stands between this host and its neighbours, read from the running process."""
+        boundary = self._platform.boundary
+        if host.order.isolation != "process":
+            return m.BoundaryInfo(kind="none", why="apps that share a process have no boundary between them")
+        found = inside.look(host.pid, host.order.confinement is not None)
+        if found.kind == "none" and not found.why:
+            why = "; ".join(boundary.why) if boundary.kind == "none" else "its manifest turns it off"
+            found = msgspec.structs.replace(found, why=why)
+        return found
 
     def _breached(self, group: Group, breach: Breach) -> None:
         """A limit was exceeded; what ran under it is gone, or goes now."""

@@ -129,6 +129,17 @@ def oom_kills() -> int:
     return int(rest.split(None, 1)[0]) if found else 0
 
 
+def pids_of(pid: int) -> list[int]:
+    """The pids of a process in each pid namespace from that of this `/proc` down; empty when it is gone."""
+    try:
+        for line in read(f"/proc/{pid}/status").splitlines():
+            if line.startswith(b"NSpid:"):
+                return [int(word) for word in line.split()[1:]]
+    except (OSError, ValueError):
+        pass
+    return []
+
+
 def command_line(pid: int) -> list[str]:
     """The arguments of a process; empty when it is gone."""
     try:

@@ -11,6 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import msgspec
 
@@ -19,14 +20,22 @@ from ..messages import ProcessInfo
 from . import linux
 from .proportional import InTurn, Key, Proportional
 
-Trees = dict[int, frozenset[int]]
-"""Root pid -> pids of its renderers."""
+
+class Known(NamedTuple):
+    """What is known of a tree: which of its processes is the app host, and which are renderers."""
+
+    host: int
+    renderers: frozenset[int] = frozenset()
+
+
+Trees = dict[int, Known]
+"""By the pid of the root: the host itself, or the sandbox that it is in."""
 LOOK_EVERY = 1.0
 """Seconds between two looks at which processes a tree has, and at what is left of the machine."""
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """One reading. `at`: seconds since the epoch; `trees`: root pid -> its processes, root first."""
+    """One reading. `at`: seconds since the epoch; `trees`: root pid -> its processes, the host first."""
 
     at: float
     trees: dict[int, tuple[ProcessInfo, ...]]
@@ -49,7 +58,7 @@ class _Process:
         stat = self.stat()
         self.key: Key = (pid, stat.started)
         self.created = linux.started_seconds(stat, booted)
-        self.zygote: bool | None = None
+        self.role: str | None = None
 
     def stat(self) -> linux.Stat:
         return linux.Stat(self.pid, os.pread(self._stat, 1 << 12, 0))
@@ -118,14 +127,14 @@ class Sampler:
         self._in_turn.read({process.key for process in self._processes.values()})
         own = os.getpid()
         found: dict[int, tuple[ProcessInfo, ...]] = {}
-        for root, renderers in trees.items():
+        for root, known in trees.items():
             rows = []
-            for pid in self._members.get(root, ()):
+            for pid in sorted(self._members.get(root, ()), key=known.host.__ne__):
                 process = self._processes.get(pid)
                 if process is None:
                     continue
                 try:
-                    role = self._role(process, root, own, renderers)
+                    role = self._role(process, root, own, known)
                     rows.append(process.read(role, self._in_turn.latest.get(process.key)))
                 except (OSError, ValueError, IndexError):
                     self._processes.pop(pid).close()
@@ -156,17 +165,19 @@ class Sampler:
             except (OSError, ValueError, IndexError):
                 continue
 
-    def _role(self, process: _Process, root: int, own: int, renderers: frozenset[int]) -> str:
+    def _role(self, process: _Process, root: int, own: int, known: Known) -> str:
         if process.pid == own:
             return "supervisor"
-        if process.pid == root:
+        if process.pid == known.host:
             return "host"
         # A renderer is forked from a zygote and keeps its command line, so only Qt knows which is which.
-        if process.pid in renderers:
+        if process.pid in known.renderers:
             return "renderer"
-        if process.zygote is None:
-            process.zygote = any(word == "--type=zygote" for word in linux.command_line(process.pid))
-        return "zygote" if process.zygote else "helper"
+        if process.role is None:
+            words = linux.command_line(process.pid)
+            boxes = process.pid == root or words[0].endswith("bwrap")
+            process.role = "sandbox" if boxes else "zygote" if "--type=zygote" in words else "helper"
+        return process.role
 
     def _run(self) -> None:
         while not self._stop.wait(self.period):

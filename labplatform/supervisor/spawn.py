@@ -2,7 +2,9 @@
 
 A host is an ordinary child in a session of its own, with one end of a socketpair and nothing secret in its command
 line or environment. It starts held: a shell that waits for a line on its standard input, so that it can be put into the
-group that limits it before anything of the app executes. The supervisor watches it by pidfd and reaps it itself.
+group that limits it before anything of the app executes. The supervisor watches it by pidfd and reaps it itself. In a
+sandbox, what it starts is the sandbox's own process, and the host is a process in it, whose pid the host itself cannot
+know: nothing but its order is sent to it before the supervisor has found it.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from typing import Any
 
 from .. import messages as m
 from . import linux, strays
+from .boundary import Wrapped
 from .limits.tier import CannotLimit, Group
 
 STDERR_KEPT = 16_384
@@ -32,6 +35,9 @@ go says how many files it may open: the supervisor may more, and would hand that
 SEND_BUFFER = 128 << 20
 """Bytes that may wait for a host that does not read; one that reaches this is killed as stuck."""
 
+SIGNALLED = 128
+"""A sandbox ends with this and a signal's number where the host in it died of that signal, as shells do."""
+
 _read = m.Reader(m.FromHost)
 
 
@@ -39,7 +45,8 @@ class HostProcess:
     """One app host: its process, its socketpair, the tail of its stderr.
 
     `receive(host, message)` is called for each message, `noticed(host)` when the process has ended, and
-    `gone(host, returncode)` once its last words are in as well.
+    `gone(host, returncode)` once its last words are in as well. `root`: the pid below which everything of it runs;
+    `pid`: of the host itself, 0 until it is known.
     """
 
     def __init__(
@@ -47,6 +54,7 @@ class HostProcess:
         key: str,
         order: m.HostOrder,
         group: Group,
+        wrapped: Wrapped,
         receive: Callable[[HostProcess, Any], None],
         gone: Callable[[HostProcess, int], None],
         noticed: Callable[[HostProcess], None],
@@ -64,15 +72,17 @@ class HostProcess:
         self._stderr_transport: asyncio.ReadTransport | None = None
         self._early: list[bytes] | None = []
         self._throttled = 0
+        self._held: list[bytes] | None = None
         self.exited = asyncio.Event()
         self._answered = asyncio.Event()
 
         ours, theirs = socket.socketpair()
         environ = {key: value for key, value in os.environ.items() if not key.startswith(("JPY_", "JUPYTER"))}
-        environ["PYTHONUNBUFFERED"] = "1"
+        environ |= {"PYTHONUNBUFFERED": "1", **wrapped.environ}
+        own = [sys.executable, "-P", "-m", "labplatform.apphost", str(theirs.fileno())]
         with theirs:
             self._process = subprocess.Popen(
-                [*HELD, sys.executable, "-P", "-m", "labplatform.apphost", str(theirs.fileno())],
+                [*HELD, *wrapped.command, *own],
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -82,9 +92,10 @@ class HostProcess:
             )
             # At once, without an await between: nothing can have reaped the pid yet.
             self._pidfd = os.pidfd_open(self._process.pid)
-        self.pid = self._process.pid
-        strays.known.add(self.pid)
-        self.created = linux.started_seconds(linux.Stat(self.pid), linux.boot_time())
+        self.root = self._process.pid
+        self._boxed = bool(wrapped.command)
+        self.pid = 0 if self._boxed else self.root
+        strays.known.add(self.root)
         self._loop.add_reader(self._pidfd, self._exited)
         self._tasks = [
             self._loop.create_task(self._let_go()),
@@ -92,16 +103,44 @@ class HostProcess:
             self._loop.create_task(self._connect_stderr()),
         ]
         self.send(order)
+        if self._boxed:
+            self._held = []
 
     def send(self, message: Any) -> None:
         """Queue one message for the host; a host that has ended takes no notice."""
-        data = m.frame(message)
-        if self._early is not None:
+        self._put(m.frame(message))
+
+    def _put(self, data: bytes) -> None:
+        if self._held is not None:
+            self._held.append(data)
+        elif self._early is not None:
             self._early.append(data)
         elif self._transport and not self._transport.is_closing():
             self._transport.write(data)
             if self._transport.get_write_buffer_size() > SEND_BUFFER:
                 self.kill()
+
+    def found(self) -> bool:
+        """Its first word came: find it in its sandbox, and send what has waited for that. False if it is gone again."""
+        if self._held is None:
+            return True
+        inner = [pid for below in linux.children(self.root) for pid in linux.children(below)]
+        if len(inner) != 1:
+            return False
+        self.pid = inner[0]
+        held, self._held = self._held, None
+        self.send(m.HostNumber(pid=self.pid))
+        for data in held:
+            self._put(data)
+        return True
+
+    def machine_pid(self, pid: int) -> int:
+        """The pid that the machine knows a process of this host by, from the one that it has in the host's own pid
+        namespace; 0 when there is none.
+        """
+        if not self._boxed:
+            return pid
+        return next((one for one in linux.tree(self.root) if linux.pids_of(one)[1:2] == [pid]), 0)
 
     async def answers(self, seconds: float) -> bool:
         """Whether its GUI thread has done, within `seconds`, all that it was asked for so far. False if it ends."""
@@ -138,7 +177,7 @@ class HostProcess:
     async def _let_go(self) -> None:
         """Put the held process into its group, and then let it become the host."""
         try:
-            await self.group.attach(self.pid)
+            await self.group.attach(self.root)
         except CannotLimit as error:
             self._heard(f"labplatform: {error}\n".encode())
             if self._returncode is None:
@@ -171,9 +210,13 @@ class HostProcess:
         self._loop.remove_reader(self._pidfd)
         result = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED)
         os.close(self._pidfd)
-        strays.known.discard(self.pid)
+        strays.known.discard(self.root)
         code = result.si_status
-        self._returncode = code if result.si_code == os.CLD_EXITED else -code
+        if result.si_code != os.CLD_EXITED:
+            code = -code
+        elif self._boxed and code > SIGNALLED:
+            code = SIGNALLED - code
+        self._returncode = code
         self._process.returncode = self._returncode
         self.group.kill_all()
         strays.sweep(self.group.tier)

@@ -15,7 +15,7 @@ from . import health, lifecycle, strays
 from .figures import app_metrics
 from .hosts import Hosts
 from .lifecycle import State
-from .metrics import Sample, Sampler, Trees
+from .metrics import Known, Sample, Sampler, Trees
 from .slot import Slot
 from .spawn import HostProcess
 
@@ -38,7 +38,7 @@ class Watch:
 
     def start(self) -> None:
         """Begin."""
-        self._take_sample(self._sampler.read({os.getpid(): frozenset()}))
+        self._take_sample(self._sampler.read({os.getpid(): Known(os.getpid())}))
         self._sampler.start()
         self._tasks = [
             self._loop.create_task(self._beat(), name="heartbeat"),
@@ -112,11 +112,11 @@ class Watch:
         self.judge(slot)
 
     def _roots(self) -> Trees:
-        trees: Trees = {os.getpid(): frozenset()}
+        trees: Trees = {os.getpid(): Known(os.getpid())}
         for host in list(self._hosts.alive.values()):
-            trees[host.pid] = frozenset(
-                slot.renderer for slot in list(self._platform.slots.values()) if slot.host is host and slot.renderer
-            )
+            slots = list(self._platform.slots.values())
+            renderers = frozenset(slot.renderer for slot in slots if slot.host is host and slot.renderer)
+            trees[host.root] = Known(host.pid, renderers)
         return trees
 
     def _sampled(self, sample: Sample) -> None:
@@ -126,7 +126,7 @@ class Watch:
         now = self._loop.time()
         memory = cpu = 0.0
         for host in self._hosts.alive.values():
-            rows = sample.trees.get(host.pid)
+            rows = sample.trees.get(host.root)
             if rows is None:
                 continue
             host.group.seen(rows)

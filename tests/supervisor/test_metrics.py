@@ -14,7 +14,7 @@ from labplatform.supervisor import history, proportional
 from labplatform.supervisor.figures import PageFigures, app_metrics
 from labplatform.supervisor.health import Pulse
 from labplatform.supervisor.history import History, Series
-from labplatform.supervisor.metrics import Sampler
+from labplatform.supervisor.metrics import Known, Sampler
 from labplatform.supervisor.proportional import InTurn, measure
 
 # Fills 40 MB, keeps a core busy until its input ends, and has a child.
@@ -47,7 +47,7 @@ def sampler():
 
 def test_a_tree_is_read_as_psutil_sees_it(busy, sampler):
     process, child = busy
-    trees = {process.pid: frozenset()}
+    trees = {process.pid: Known(process.pid)}
     sampler.read(trees)
     began, used = time.monotonic(), sum(psutil.Process(process.pid).cpu_times()[:2])
     time.sleep(0.5)
@@ -65,7 +65,7 @@ def test_a_tree_is_read_as_psutil_sees_it(busy, sampler):
 
 def test_what_has_gone_and_what_is_new_shows_within_a_second(busy, sampler):
     process, child = busy
-    trees = {process.pid: frozenset()}
+    trees = {process.pid: Known(process.pid)}
     assert len(sampler.read(trees).trees[process.pid]) == 2
     psutil.Process(child).kill()
     deadline = time.monotonic() + 5
@@ -79,7 +79,7 @@ def test_what_has_gone_and_what_is_new_shows_within_a_second(busy, sampler):
 def test_no_descriptor_is_left(busy):
     before = len(os.listdir("/proc/self/fd"))
     sampler = Sampler(0.1, dict, lambda sample: None)
-    sampler.read({busy[0].pid: frozenset(), os.getpid(): frozenset()})
+    sampler.read({busy[0].pid: Known(busy[0].pid), os.getpid(): Known(os.getpid())})
     assert len(os.listdir("/proc/self/fd")) > before
     sampler.stop()
     assert len(os.listdir("/proc/self/fd")) == before

@@ -45,7 +45,6 @@ class QtGui:
         self._profiles: dict[str, Any] = {}
         self._curtains: dict[str, Curtain] = {}
         self._opening: QtWindow | None = None
-        self._before = QtCore.QEventLoop()
         self._waiting: list[QtWindow] = []
         self._in_pywebview = False
         self._ended = False
@@ -53,6 +52,7 @@ class QtGui:
 
         self.application = backend.QApplication.instance() or backend.QApplication(["labplatform"])
         self.application.setQuitOnLastWindowClosed(False)
+        self._before = QtCore.QEventLoop()
         self._caller = _Caller()
         self._caller.asked.connect(lambda work: work(), QtCore.Qt.ConnectionType.QueuedConnection)
         # pywebview makes a profile and a page for each window by calling these two names of its module.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +72,7 @@ class QtWindow:
         placement = PLACEMENT[self.gui.order.isolation]
         left, top = self._where()
         self.window = webview.create_window(
-            f"{app.name} · PID {os.getpid()} · {placement}",
+            f"{app.name} · PID {self.host.pid} · {placement}",
             width=bounds.width if bounds else app.default_width,
             height=bounds.height if bounds else app.default_height,
             x=left,
@@ -164,7 +163,7 @@ class QtWindow:
                 "appId": self.manifest.app_id,
                 "incarnation": order.incarnation,
                 "title": self.manifest.title,
-                "pid": os.getpid(),
+                "pid": self.host.pid,
                 "placement": PLACEMENT[host.isolation],
                 "color": self.manifest.look.color or "",
             },
