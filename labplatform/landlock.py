@@ -27,7 +27,10 @@ SCOPE_SIGNAL = 1 << 1
 
 FILE_RIGHTS = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV
 READ = EXECUTE | READ_FILE | READ_DIR
-ABI_OF_SIGNALS = 6
+TCP = 0b11
+"""To bind a port and to connect to one; without a rule, to none."""
+ABI_OF_TCP, ABI_OF_SIGNALS = 4, 6
+"""From which version on there are these rights and scopes."""
 
 
 def version() -> int:
@@ -49,7 +52,8 @@ def confine(order: Confinement) -> None:
         everything |= IOCTL_DEV
     # struct landlock_ruleset_attr: file rights, network rights, scopes; a kernel that knows less wants fewer.
     scoped = SCOPE_SIGNAL if abi >= ABI_OF_SIGNALS else 0
-    attributes = struct.pack("=QQQ", everything, 0, scoped)[: 24 if scoped else 8]
+    tcp = TCP if abi >= ABI_OF_TCP and not order.network else 0
+    attributes = struct.pack("=QQQ", everything, tcp, scoped)[: 24 if scoped else 16 if abi >= ABI_OF_TCP else 8]
     libc = _libc()
     ruleset = libc.syscall(SYS_CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), ctypes.c_uint32(0))
     if ruleset < 0:

@@ -19,10 +19,14 @@ LOADS_TAKEN = LOADS // 2
 
 
 class Confinement(msgspec.Struct, frozen=True, kw_only=True):
-    """All the paths that an app host may read, and may write, those below them too; it gives up the rest."""
+    """All the paths that an app host may read, and may write, those below them too; it gives up the rest.
+
+    `network`: whether it may open TCP connections, and listen for them.
+    """
 
     readable: tuple[str, ...]
     writable: tuple[str, ...]
+    network: bool = True
 
 
 class HostOrder(Message, frozen=True, tag="host-order"):

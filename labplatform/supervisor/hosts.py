@@ -18,7 +18,7 @@ import msgspec
 
 from .. import messages as m
 from ..errors import LabTimeout
-from ..manifest import Manifest, ResourceLimits
+from ..manifest import Manifest, PageTransport, ResourceLimits
 from . import endings
 from .boundary import Wrapped, inside
 from .lifecycle import State
@@ -128,7 +128,7 @@ class Hosts:
                 token=slot.token,
                 manifest=manifest,
                 profile=str(profile),
-                page_transport=manifest.page_transport or self._order.page_transport,
+                page_transport=self._page_transport(slot, host),
                 bounds=slot.bounds if slot.life.recycling else None,
             )
         slot.host = host
@@ -217,12 +217,17 @@ class Hosts:
             return self._profiles.shared(order.host)
         return self._profiles.own(slot, self._platform.slots.values())
 
+    def _page_transport(self, slot: Slot, host: HostProcess) -> PageTransport:
+        wish = slot.manifest.page_transport or self._order.page_transport
+        # Without network a page reaches no WebSocket of the machine's, however long it tries.
+        return wish if host.network else "host"
+
     def boundary_of(self, host: HostProcess) -> m.BoundaryInfo:
         """What stands between this host and its neighbours, read from the running process."""
         boundary = self._platform.boundary
         if host.order.isolation != "process":
             return m.BoundaryInfo(kind="none", why="apps that share a process have no boundary between them")
-        found = inside.look(host.pid, host.order.confinement is not None)
+        found = inside.look(host.pid, host.order.confinement)
         if found.kind == "none" and not found.why:
             why = "; ".join(boundary.why) if boundary.kind == "none" else "its manifest turns it off"
             found = msgspec.structs.replace(found, why=why)

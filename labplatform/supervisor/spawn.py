@@ -62,6 +62,8 @@ class HostProcess:
         self.key = key
         self.order = order
         self.group = group
+        self.network = wrapped.network
+        """Whether it may use the machine's."""
         self.stderr: deque[str] = deque()
         self._stderr_size = 0
         self._receive, self._gone, self._noticed = receive, gone, noticed

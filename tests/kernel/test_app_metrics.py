@@ -21,7 +21,11 @@ def test_every_process_is_told_with_its_role_and_the_machine_s_pid(platform):
     with platform(sampling=0.2) as lab:
         app = lab.launch("hello")
         until(lambda: {one.role for one in app.processes} >= {"host", "renderer", "zygote"}, 10, "all roles")
-        tree = [psutil.Process(app.pid), *psutil.Process(app.pid).children(recursive=True)]
+        root = psutil.Process(app.pid)
+        while root.ppid() != lab.supervisor_pid:
+            root = root.parent()
+        tree = [root, *root.children(recursive=True)]
+        assert app.processes[0].pid == app.pid
         assert {(one.pid, round(one.created)) for one in app.processes} == {
             (one.pid, round(one.create_time())) for one in tree
         }

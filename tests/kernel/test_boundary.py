@@ -21,6 +21,7 @@ INTRUDER = '''
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,11 @@ def lists(path):
 
 def follows(path):
     return bool(os.readlink(path))
+
+
+def connects(port):
+    socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    return True
 
 
 def writes(path):
@@ -72,7 +78,7 @@ def signals(pid):
 
 
 def main(lab):
-    tries = {try_.__name__: try_ for try_ in (reads, lists, follows, writes, traces, peeks, signals)}
+    tries = {try_.__name__: try_ for try_ in (reads, lists, follows, connects, writes, traces, peeks, signals)}
     plan = json.loads(Path(__file__).with_name("plan.json").read_text())
     worked = []
     for name, what, target in plan:
@@ -81,7 +87,7 @@ def main(lab):
                 worked.append(name)
         except (OSError, StopIteration):
             pass
-    lab.desktop_agent.get_or_create_channel("report").broadcast({"type": "report", "worked": worked})
+    lab.desktop_agent.get_or_create_channel("report").broadcast({"type": f"report.{lab.app_id}", "worked": worked})
     lab.stopping.wait()
 '''
 
@@ -89,7 +95,8 @@ NEIGHBOUR = """<!doctype html><meta charset=utf-8><title>neighbour</title><scrip
 window.report = null;
 (async () => {
   const channel = await fdc3.getOrCreateChannel("report");
-  await channel.addContextListener("report", (context) => { window.report = context; });
+  await channel.addContextListener("report.OF", (context) => { window.report = context; });
+  window.report ??= await channel.getCurrentContext("report.OF");
 })();
 </script>"""
 KINDS = ["bubblewrap", "landlock", "off"]
@@ -106,7 +113,7 @@ def _skip_where_it_does_not_work(kind: str) -> None:
 def test_an_intruder(platform, tmp_path, kind):
     _skip_where_it_does_not_work(kind)
     home = make_app(tmp_path, "intruder", page=None, python=INTRUDER)
-    make_app(tmp_path, "neighbour", page=NEIGHBOUR)
+    make_app(tmp_path, "neighbour", page=NEIGHBOUR.replace("OF", "intruder"))
     with platform(tmp_path, boundary=kind) as lab:
         neighbour = lab.launch("neighbour")
         until(lambda: {one.role for one in neighbour.processes} >= {"host", "renderer"}, 20, "its processes")
@@ -147,6 +154,28 @@ def test_an_intruder(platform, tmp_path, kind):
             assert (found.kind, found.processes, found.files, found.signals) == (kind, True, True, True)
         assert runs(neighbour.pid)
         assert neighbour.evaluate_js("1 + 1") == 2
+
+
+@pytest.mark.parametrize("kind", ["bubblewrap", "landlock"])
+def test_an_app_without_network_reaches_nothing_but_its_platform(platform, tmp_path, web, kind):
+    _skip_where_it_does_not_work(kind)
+    web.page("/", "<h1>web</h1>")
+    port = int(web.address.rpartition(":")[2])
+    for name, sandbox in (("closed", {"network": False}), ("open", {})):
+        home = make_app(tmp_path, name, page=NEIGHBOUR.replace("OF", name), python=INTRUDER, sandbox=sandbox)
+        (home / "plan.json").write_text(json.dumps([["the web server", "connects", port]]))
+    with platform(tmp_path, boundary=kind) as lab:
+        listens = lab.launch("open")
+        report = until(lambda: listens.evaluate_js("report"), 20, "the open app's report")
+        assert report["worked"] == ["the web server"]
+        closed = lab.launch("closed")
+        # Its page has its agent all the same, through its host.
+        until(lambda: closed.evaluate_js("report"), 20, "the closed app's report")
+        assert closed.evaluate_js("report.worked") == []
+        assert (listens.sandbox.boundary.network, closed.sandbox.boundary.network) == (False, True)
+        fetched = f"fetch('{web.address}/', {{mode: 'no-cors'}}).then(() => 'reached', () => 'failed')"
+        assert listens.evaluate_js(fetched, timeout=20) == "reached"
+        assert closed.evaluate_js(fetched, timeout=20) == "failed"
 
 
 def test_an_app_that_turns_its_boundary_off_says_so(platform, tmp_path):

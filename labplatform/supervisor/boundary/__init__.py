@@ -23,6 +23,7 @@ class Wrapped(NamedTuple):
     command: tuple[str, ...] = ()
     confinement: Confinement | None = None
     environ: Mapping[str, str] = MappingProxyType({})
+    network: bool = True
 
 
 class Boundary:
@@ -40,15 +41,16 @@ class Boundary:
         profile.mkdir(mode=0o700, parents=True, exist_ok=True)
         seen = view_for(folder, str(profile))
         if self.kind == "bubblewrap":
-            return Wrapped(command=tuple(bubblewrap.command(self._program, seen, network)))
+            return Wrapped(command=tuple(bubblewrap.command(self._program, seen, network)), network=network)
         temporary = self._session / "tmp" / name
         temporary.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Without a view of its own it shares /dev/shm, where Chromium unlinks each file as soon as it has made it.
         writable = (*seen.writable, str(temporary), "/dev")
         readable = (*seen.readable, *seen.sockets, "/proc", "/dev")
         return Wrapped(
-            confinement=Confinement(readable=readable, writable=writable),
+            confinement=Confinement(readable=readable, writable=writable, network=network),
             environ={"TMPDIR": str(temporary)},
+            network=network or landlock.version() < landlock.ABI_OF_TCP,
         )
 
 

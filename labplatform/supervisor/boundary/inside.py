@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 
 from ... import landlock
-from ...messages import BoundaryInfo
+from ...messages import BoundaryInfo, Confinement
 
 
-def look(pid: int, confined: bool) -> BoundaryInfo:
-    """The boundary of process `pid`. `confined`: it was told to confine itself, and its first word came after that:
-    Linux shows Landlock's domains nowhere.
+def look(pid: int, confinement: Confinement | None) -> BoundaryInfo:
+    """The boundary of process `pid`. `confinement`: what it was told to confine itself to; its first word came after
+    that, and Linux shows Landlock's domains nowhere.
     """
     other: dict[str, bool] = {}
     for name in ("pid", "mnt", "net", "ipc"):
@@ -20,10 +20,13 @@ def look(pid: int, confined: bool) -> BoundaryInfo:
             return BoundaryInfo(kind="none", why=f"its {name} namespace cannot be read: {error.strerror}")
     if other["pid"] and other["mnt"]:
         return BoundaryInfo(kind="bubblewrap", processes=True, files=True, signals=True, network=other["net"])
-    if confined:
-        return BoundaryInfo(kind="landlock", processes=True, files=True, signals=_scoped(), network=other["net"])
+    if confinement is not None:
+        version = landlock.version()
+        return BoundaryInfo(
+            kind="landlock",
+            processes=True,
+            files=True,
+            signals=version >= landlock.ABI_OF_SIGNALS,
+            network=not confinement.network and version >= landlock.ABI_OF_TCP,
+        )
     return BoundaryInfo(kind="none", network=other["net"])
-
-
-def _scoped() -> bool:
-    return landlock.version() >= landlock.ABI_OF_SIGNALS
