@@ -123,7 +123,6 @@ class Platform(Overhearing):
         self._display, self._theme = display, theme
         self._heartbeat = _checked(heartbeat or m.Heartbeat())
         self.page_transport = page_transport
-        self._page_transport = page_transport
         if boundary not in get_args(m.BoundaryWish):
             raise ValueError(f"boundary is one of {', '.join(get_args(m.BoundaryWish))}; not {boundary!r}")
         self._boundary = boundary

@@ -24,6 +24,7 @@ OLDEST_PYTHONS = ("3.11.2", "3.12.3", "3.13.0")
 # coming from there; names without a version are those of Playwright's own table of what its browsers need on
 # ubuntu24.04-x64. None: noble has no such package (Chromium is a snap there), so apt-test.txt marks it optional.
 NOBLE = {
+    "bubblewrap": "0.9.0-1build1",
     "fonts-dejavu-core": "2.37-8",
     "libasound2t64": "1.2.11-1build2",
     "libatk-bridge2.0-0t64": "",
