@@ -15,6 +15,7 @@ import platform
 import re
 import shutil
 import stat
+import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
@@ -66,7 +67,8 @@ def report(probe: Callable[[], SandboxInfo] | None = None) -> Report:
     if machine.supported()[0]:
         display = machine.choose_display()
         checks += [_libraries(display), _fonts(), _display(display)]
-        checks += [_user_namespaces(), _sandbox(probe), _shared_memory(), _home(), *_runtime_folder(), _cgroups()]
+        checks += [_user_namespaces(), _sandbox(probe), _shared_memory(), _home(), *_runtime_folder()]
+        checks += [_cgroups(), *_limits()]
     checks += [*_network(network.survey()), _sample_data(), _page_agent()]
     return Report(tuple(checks))
 
@@ -298,7 +300,7 @@ def _runs(about: messages.ConnectionFile) -> bool:
 
 
 def _cgroups() -> Check:
-    """Only what is mounted; which tier of limits follows from it is not decided here."""
+    """Only what is mounted; which way to limit apps works with it is tried in `_limits`."""
     found = []
     first: list[str] = []
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
@@ -354,6 +356,23 @@ def _pages_can_trust() -> bool:
     except importlib.metadata.PackageNotFoundError:
         return False
     return [int(number) for number in numbers[:2]] >= [6, 10]
+
+
+def _limits() -> Iterator[Check]:
+    """Which tier works is tried by the supervisor's own code, in a process of its own."""
+    command = [sys.executable, "-P", "-m", "labplatform.supervisor.limits"]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=machine.PROBE_DEADLINE, check=True, cwd="/")
+        held = messages.decode(done.stdout, messages.Enforcement)
+    except (OSError, subprocess.SubprocessError, msgspec.DecodeError) as error:
+        words = getattr(error, "stderr", None) or b""
+        said = words.decode(errors="replace").strip().splitlines()[-1:] or [str(error)]
+        yield Check("limits", "problem", f"no way to enforce them could be tried: {said[0]}")
+        return
+    yield Check("limits", "ok", f"of apps are enforced by {held.tier}; memory is {held.counts}")
+    if held.why:
+        yield Check("limits, not by", "ok", "; ".join(held.why))
+    yield Check("limits, but", "ok", "; ".join(held.cannot))
 
 
 def _sample_data() -> Check:

@@ -53,20 +53,33 @@ def _as_text(seen: discovery.Seen, every_process: bool) -> list[str]:
     for app in status.apps:
         up = uptime(app)
         mark = "*" if app.shared_with else ""
-        memory, cpu = sum(one.memory for one in app.processes), sum(one.cpu for one in app.processes)
         rows.append(
             (
                 app.place,
                 f"{app.pid}{mark}" if app.pid else "-",
                 words.state(app.state, app.reason),
                 "-" if up is None else words.duration(up),
-                f"{words.size(memory)}{mark}" if app.processes else "-",
-                f"{words.share(cpu)}{mark}" if app.processes else "-",
+                f"{_memory(app)}{mark}" if app.processes else "-",
+                f"{_cpu(app)}{mark}" if app.processes else "-",
                 str(app.restarts),
             )
         )
     lines = [heading, *words.table(rows, right=(1, 3, 4, 5, 6))]
     return lines + _sharing(status)
+
+
+def _memory(app: m.AppStatus) -> str:
+    """What it has, and where that is limited of how much; then as its limit counts it."""
+    limit = app.limits.max_memory if app.tier != "off" else None
+    if limit is None:
+        return words.size(sum(one.memory for one in app.processes))
+    return f"{words.size(app.usage.memory)} of {words.size(limit)}"
+
+
+def _cpu(app: m.AppStatus) -> str:
+    limit = app.limits.max_cpu if app.tier != "off" else None
+    used = words.share(sum(one.cpu for one in app.processes))
+    return used if limit is None else f"{used} of {words.share(limit)}"
 
 
 def _sharing(status: m.PlatformStatus) -> list[str]:
@@ -134,6 +147,7 @@ def _as_data(seen: discovery.Seen) -> dict[str, Any]:
         "isolation": about.isolation,
         "uptime": max(0.0, time.time() - about.created),
         "display": status.display if status else None,
+        "enforcement": msgspec.to_builtins(status.enforcement) if status else None,
         "answers": status is not None,
         "problem": seen.problem,
         "processes": msgspec.to_builtins([one for one in (guardian, supervisor) if one]),
@@ -155,6 +169,9 @@ def _app_as_data(app: m.AppStatus) -> dict[str, Any]:
         "memory": sum(one.memory for one in app.processes),
         "cpu": sum(one.cpu for one in app.processes),
         "restarts": app.restarts,
+        "limits": msgspec.to_builtins(app.limits),
+        "enforced_by": app.tier,
+        "usage": msgspec.to_builtins(app.usage),
         "shared_with": list(app.shared_with),
         "processes": msgspec.to_builtins(app.processes),
     }

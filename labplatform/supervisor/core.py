@@ -234,8 +234,6 @@ class Supervisor:
 
     def _ready(self, slot: Slot) -> None:
         slot.ready_at = time.time()
-        if slot.host and slot.tier == self.limits.name:
-            self.limits_judge.saw_ready(slot.has_page, slot.host.group.usage().memory)
         # Only now: a renderer that has just been forked has not closed its sandbox yet.
         slot.sandbox = self._sandbox_of(slot)
         self.feed(slot, lifecycle.Ready(at=slot.ready_at, incarnation=slot.life.incarnation))
@@ -470,12 +468,7 @@ class Supervisor:
         """The platform and all its apps."""
         return m.PlatformStatus(
             metrics=self.watch.metrics,
-            enforcement=m.Enforcement(
-                tier=self.limits.name,
-                why=self.why_no_better,
-                counts=self.limits.counts,
-                cannot=self.limits.cannot,
-            ),
+            enforcement=limits.enforcement(self.limits, self.why_no_better),
             guardian_pid=os.getppid(),
             controller_pid=self.order.controller_pid,
             isolation=self.order.isolation,

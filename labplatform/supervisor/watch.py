@@ -19,6 +19,8 @@ from .metrics import Known, Sample, Sampler, Trees
 from .slot import Slot
 from .spawn import HostProcess
 
+SETTLED = 2.0
+"""Seconds after which what an app has is taken for what it needs at least."""
 SWEEP_EVERY = 0.5
 """Seconds between two looks for orphans to reap."""
 
@@ -138,6 +140,9 @@ class Watch:
                 slot.metrics = app_metrics(sample.at, now, rows, slot.page_figures, page_pulse, slot.gui_pulse)
                 slot.history.add(slot.metrics, slot.life.incarnation, rows)
                 self._platform.recycling.sampled(slot)
+                settled = slot.state is State.RUNNING and sample.at - (slot.ready_at or sample.at) > SETTLED
+                if settled and slot.tier == self._platform.limits.name:
+                    self._platform.limits_judge.saw(slot.has_page, host.group.usage().memory)
                 self._platform.touch(slot)
         if own := sample.trees.get(os.getpid()):
             self.metrics = m.PlatformMetrics(

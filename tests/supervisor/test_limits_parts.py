@@ -399,11 +399,11 @@ def test_a_container_is_called_so():
 def test_what_an_app_was_seen_to_need_less_is_not_refused():
     judge = Judge(Needs(page=90 * MB, service=10 * MB))
     limits = ResourceLimits(max_memory=60 * MB)
-    judge.saw_ready(True, 400 * MB)
+    judge.saw(True, 400 * MB)
     assert list(judge.problems(limits, True, MACHINE))
-    judge.saw_ready(False, 5 * MB)
+    judge.saw(False, 5 * MB)
     assert list(judge.problems(limits, True, MACHINE))
-    judge.saw_ready(True, 60 * MB)
+    judge.saw(True, 60 * MB)
     assert not list(judge.problems(limits, True, MACHINE))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...messages import LimitsWish
+from ...messages import Enforcement, LimitsWish
 from .cgroup1 import CgroupV1
 from .off import Off
 from .tier import Tier, Unavailable
@@ -35,3 +35,8 @@ async def choose(wish: LimitsWish, session: Path) -> tuple[Tier, tuple[str, ...]
         else:
             return tier, tuple(reasons)
     raise Unavailable("; ".join(reasons) or f"no tier of limits is called {wish!r}")
+
+
+def enforcement(tier: Tier, why: tuple[str, ...]) -> Enforcement:
+    """What `choose` came to, in words for people."""
+    return Enforcement(tier=tier.name, why=why, counts=tier.counts, cannot=tier.cannot)

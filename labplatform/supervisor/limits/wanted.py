@@ -18,8 +18,8 @@ from .tier import Needs
 
 PROCESSES_OF_A_PAGE = 4
 """Host, two zygotes, renderer."""
-SEEN_LESS = 0.9
-"""Of what an app had when it was ready, that a limit may be: it may not need all of it."""
+SEEN_LESS = 0.95
+"""Of what an app was seen to run with, that a limit may be: it may not need all of it."""
 
 
 class Problem(NamedTuple):
@@ -37,8 +37,8 @@ class Judge:
     def __init__(self, needs: Needs) -> None:
         self._least = {True: needs.page, False: needs.service}
 
-    def saw_ready(self, page: bool, memory: int) -> None:
-        """An app is ready with so many bytes: no empty one needs more than that."""
+    def saw(self, page: bool, memory: int) -> None:
+        """An app has been running with so many bytes: no empty one needs more than that."""
         if memory > 0:
             self._least[page] = min(self._least[page], int(memory * SEEN_LESS))
 
