@@ -1,6 +1,11 @@
 """Small experiments with the sample apps: each drives a platform from outside, runs in any placement, and returns its
 evidence. Runs in the kernel, or wherever a `Platform` is held; the lessons call them, and so may any cell.
-
-`tickers` does with the apps' windows what a person would; `stream` sends many messages and says who heard which; `busy`
-holds one page up and says whether another one still hears.
 """
+
+from . import tickers
+from .busy import PastBusy, past_a_busy_page
+from .recording import Heard
+from .streaming import stream
+from .waiting import until_up
+
+__all__ = ["Heard", "PastBusy", "past_a_busy_page", "stream", "tickers", "until_up"]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ..fdc3.agent import DesktopAgent
 from ..kernel.app import App
 from .recording import Heard, Stream
-from .stream import TICKERS
+from .streaming import TICKERS
 from .waiting import until
 
 _COMPUTE = """setTimeout(() => {

@@ -1,17 +1,24 @@
-"""Waiting for what a page shows or knows, in the page itself. Kernel."""
+"""Waiting for what a page knows, or for an app to be up. Kernel."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from ..errors import LabTimeout
 from ..kernel.app import App
+from ..kernel.platform import Platform
 
 WAIT = 10.0
 """Seconds that a page may take."""
-LOOK_EVERY = 20
-"""Milliseconds between two looks."""
+START = 30.0
+"""Seconds that an app may take to start."""
+LOOK_EVERY = 0.02
+"""Seconds between two looks."""
+
+T = TypeVar("T")
 
 
 def until(app: App, code: str, value: Any, timeout: float = WAIT) -> Any:
@@ -24,7 +31,7 @@ def until(app: App, code: str, value: Any, timeout: float = WAIT) -> Any:
             const end = performance.now() + {1000 * timeout};
             let seen;
             while ((seen = await {code}) !== {json.dumps(value)} && performance.now() < end)
-                await new Promise((again) => setTimeout(again, {LOOK_EVERY}));
+                await new Promise((again) => setTimeout(again, {1000 * LOOK_EVERY}));
             return seen;
         }})()""",
         timeout=timeout + 5,
@@ -32,3 +39,24 @@ def until(app: App, code: str, value: Any, timeout: float = WAIT) -> Any:
     if seen != value:
         raise LabTimeout(f"{app.name}: waited {timeout:g} s until {code} was {value!r}; it is {seen!r}", app=app.name)
     return seen
+
+
+def until_up(platform: Platform, app_id: str, timeout: float = START) -> App:
+    """Wait until an app of this id runs, whoever started it; returns the first one. Raises `LabTimeout`."""
+
+    def up() -> App | None:
+        return next((app for app in platform.apps if app.app_id == app_id and app.state == "running"), None)
+
+    def states() -> str:
+        return ", ".join(f"{app.name} is {app.state}" for app in platform.apps) or "there is no app"
+
+    return _look(up, timeout, f"{app_id} to run", states)
+
+
+def _look(ready: Callable[[], T | None], timeout: float, wish: str, seen: Callable[[], str]) -> T:
+    end = time.monotonic() + timeout
+    while (found := ready()) is None:
+        if time.monotonic() > end:
+            raise LabTimeout(f"waited {timeout:g} s for {wish}; {seen()}")
+        time.sleep(LOOK_EVERY)
+    return found

@@ -1,11 +1,11 @@
-"""The sample apps as they are launched: real processes, linked by FDC3, in each placement."""
+"""The sample apps as they are launched: real processes, linked by FDC3, in each placement; and what others share."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from support.apps import PLACEMENTS
+from support.apps import PLACEMENTS, make_app
 from support.processes import Ground
 
 from labplatform.resources import manifests_folder
@@ -22,10 +22,27 @@ def waits(app: Any, code: str, value: str) -> None:
     """Wait in the page until this is so; the error says what was so instead."""
     until = f"""(async () => {{
         const end = performance.now() + 15_000;
-        while (({code}) !== {value!r} && performance.now() < end) await new Promise((go) => setTimeout(go, 20));
+        while ((await {code}) !== {value!r} && performance.now() < end) await new Promise((go) => setTimeout(go, 20));
         return {code};
     }})()"""
     assert app.evaluate_js(until, timeout=20) == value
+
+
+OWN = """<!doctype html><meta charset=utf-8><title>Own</title><link rel="stylesheet" href="_lab/lab.css" />
+<script type="module" src="_lab/channels.js"></script><lab-channels says="listening"></lab-channels><h1>Own</h1>"""
+CHECKED = "document.querySelector('lab-channels input:checked')?.ariaLabel"
+
+
+def test_an_app_of_ones_own_has_the_same_look_and_picker(platform: Any, nothing_left: Ground, tmp_path: Any) -> None:
+    make_app(tmp_path, "own", page=OWN, interop={"currentContextGroup": "purple"})
+    with platform(tmp_path, theme="dark") as lab:
+        own = lab.launch("own")
+        waits(own, CHECKED, "Channel 8, purple")
+        waits(own, SAID, "listening")
+        assert own.evaluate_js("getComputedStyle(document.body).backgroundColor") == "rgb(17, 19, 21)"
+        own.evaluate_js("document.querySelectorAll('lab-channels input')[0].click()")
+        waits(own, CHECKED, "No channel")
+        waits(own, "fdc3.getCurrentChannel().then((channel) => String(channel))", "null")
 
 
 @pytest.mark.parametrize("isolation", PLACEMENTS)

@@ -16,10 +16,10 @@ from support.processes import become_subreaper, below, until
 from labplatform.resources import notebooks_folder
 
 
-@pytest.fixture(scope="session")
-def lesson() -> Path:
-    """The first lesson, as shipped."""
-    return notebooks_folder() / "01_isolation.ipynb"
+@pytest.fixture(scope="session", params=sorted(notebooks_folder().glob("*.ipynb")), ids=lambda file: file.stem)
+def lesson(request: pytest.FixtureRequest) -> Path:
+    """Each lesson, as shipped."""
+    return request.param
 
 
 @pytest.fixture(scope="module")

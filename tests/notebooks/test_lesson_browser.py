@@ -1,4 +1,4 @@
-"""The views and the first lesson in a real JupyterLab, seen through a browser. Screenshots stay in artefacts/."""
+"""The views and the lessons in a real JupyterLab, seen through a browser. Screenshots stay in artefacts/."""
 
 from __future__ import annotations
 
@@ -166,13 +166,15 @@ def test_kernel_restart_leaves_no_app_process(platform_open: Notebook) -> None:
 
 
 def test_lesson_from_the_first_cell_to_the_last(open_notebook: Callable[..., Notebook], lesson: Path) -> None:
-    notebook = open_notebook(lesson, "lesson")
+    notebook = open_notebook(lesson, lesson.stem)
     cells = nbformat.read(lesson, 4).cells
     code = [index for index, cell in enumerate(cells) if cell.cell_type == "code"]
     notebook.run(code[0])
     notebook.finished(code[0], 30)
     shown(notebook)
-    notebook.photograph("lesson-first-cell")
+    for theme in ("Dark", "Light"):
+        notebook.theme(theme)
+        notebook.photograph(f"{lesson.stem}-first-cell-{theme.lower()}")
     notebook.run_from(code[1])
     for index in code:
         text = notebook.finished(index, 90)
@@ -183,4 +185,4 @@ def test_lesson_from_the_first_cell_to_the_last(open_notebook: Callable[..., Not
         notebook.theme(theme)
         notebook.scroll_to(code[-2])
         notebook.page.locator("table").last.wait_for(timeout=10_000)
-        notebook.photograph(f"lesson-table-{theme.lower()}")
+        notebook.photograph(f"{lesson.stem}-table-{theme.lower()}")

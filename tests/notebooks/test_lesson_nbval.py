@@ -1,4 +1,4 @@
-"""The first lesson through nbval, as a reader of the repository would check it; and that this check can fail."""
+"""Each lesson through nbval, as a reader of the repository would check it; and that this check can fail."""
 
 from __future__ import annotations
 
@@ -35,6 +35,16 @@ def counts(said: str) -> dict[str, int]:
     return {word: int(number) for number, word in re.findall(r"(\d+) (passed|failed|error)", said.splitlines()[-1])}
 
 
+FACTS = {r"(?<!channel\.)\b\d+\b": "77", "True": "False", r"\b[A-Z]{2,4}\b": "NONE", r"\b[a-z]+-[a-z]+\b": "no-app"}
+"""A number, a truth, a ticker, an app; and what none of them ever is."""
+
+
+def falsified(text: str) -> str:
+    """The same output with one fact changed."""
+    fact = next(fact for fact in FACTS if re.search(fact, text))
+    return re.sub(fact, FACTS[fact], text, count=1)
+
+
 @pytest.mark.timeout(200)
 def test_lesson_passes_and_leaves_nothing(lesson: Path, tmp_path: Path, nothing_left: Ground) -> None:
     copy = tmp_path / lesson.name
@@ -52,13 +62,13 @@ def test_wrong_facts_fail(lesson: Path, tmp_path: Path, nothing_left: Ground) ->
     wrong = 0
     for cell in notebook.cells:
         if cell.cell_type == "code" and CHECKED in cell.source:
-            (output,) = cell.outputs
+            output = cell.outputs[-1]
             if output.output_type == "stream":
-                output.text = re.sub(r"3|True", "1", output.text, count=1)
+                output.text = falsified(output.text)
             else:
-                output.data["text/plain"] = output.data["text/plain"].replace("2", "3", 1)
+                output.data["text/plain"] = falsified(output.data["text/plain"])
             wrong += 1
-    assert wrong == 3
+    assert wrong >= 3
     copy = tmp_path / lesson.name
     nbformat.write(notebook, copy)
     said = nbval(copy, tmp_path, 100)

@@ -1,4 +1,4 @@
-"""One platform with the sample apps for all scenarios; each module proves that nothing of it is left."""
+"""A platform with the sample apps for each scenario, which proves that nothing of it is left."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from support.processes import Ground
 
+from labplatform.resources import manifests_folder
+
 
 @pytest.fixture(autouse=True)
 def _clean(nothing_left: Ground) -> None:
@@ -15,9 +17,13 @@ def _clean(nothing_left: Ground) -> None:
 
 
 @pytest.fixture
-def apps(platform: Any) -> Iterator[list[Any]]:
-    """ticker-list, ticker-details and news-feed, on a platform of their own."""
-    from labplatform.resources import manifests_folder
-
+def lab(platform: Any) -> Iterator[Any]:
+    """A platform with the sample apps."""
     with platform(manifests_folder()) as lab:
-        yield lab.launch_all("ticker-list", "ticker-details", "news-feed")
+        yield lab
+
+
+@pytest.fixture
+def apps(lab: Any) -> list[Any]:
+    """ticker-list, ticker-details and news-feed, launched."""
+    return lab.launch_all("ticker-list", "ticker-details", "news-feed")

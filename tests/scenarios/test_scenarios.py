@@ -8,13 +8,10 @@ from support.apps import PLACEMENTS
 from labplatform import Heartbeat
 from labplatform.errors import JavaScriptError, LabTimeout
 from labplatform.resources import manifests_folder
-from labplatform.scenarios import tickers
-from labplatform.scenarios.busy import past_a_busy_page
-from labplatform.scenarios.recording import Heard
-from labplatform.scenarios.stream import stream
+from labplatform.scenarios import Heard, past_a_busy_page, stream, tickers, until_up
 
 
-def test_windows_are_used_as_a_person_would(apps):
+def test_windows_are_used_as_a_person_would(lab, apps):
     ticker_list, details, news = apps
     assert tickers.shown(apps) == {"ticker-list": "AAPL", "ticker-details": "AAPL", "news-feed": ""}
     tickers.choose(ticker_list, "IBM")
@@ -29,6 +26,9 @@ def test_windows_are_used_as_a_person_would(apps):
     assert details.evaluate_js("fdc3.getCurrentChannel()") is None
     tickers.press(ticker_list, "News")
     tickers.until_shown([news], "FB")
+    assert until_up(lab, "news-feed") is news
+    with pytest.raises(LabTimeout, match=r"waited 0\.1 s for chart to run; market-data is .*, news-feed is running"):
+        until_up(lab, "chart", timeout=0.1)
     for wrong in (lambda: tickers.choose(ticker_list, "TSLA"), lambda: tickers.press(news, "Sell")):
         with pytest.raises(JavaScriptError):
             wrong()
