@@ -461,7 +461,7 @@ class Supervisor:
         gone, self._gone = tuple(self._gone), []
         metrics, self._metrics = self._metrics, None
         if self.controllers.subscribed:
-            apps = tuple(self.slots[name].status() for name in changed if name in self.slots)
+            apps = tuple(slot.status() for name, slot in self.slots.items() if name in changed)
             self.controllers.publish(m.News(entries=entries, apps=apps, gone=gone, metrics=metrics))
 
     def describe(self) -> m.PlatformStatus:
