@@ -75,6 +75,36 @@ def test_a_page_that_is_not_there_fails_with_its_cause(cli, web):
     assert last == f"labplatform: {address}: answered with HTTP status 404"
 
 
+def test_all_apps_of_an_address(cli, web):
+    def view(name: str) -> dict:
+        url = web.page(f"/{name}.html", f"<title>{name}</title>")
+        return {"type": "component", "componentState": {"name": name, "url": url}}
+
+    window = {"layout": {"content": [{"type": "stack", "content": [view("a"), view("b")]}]}, "state": "normal"}
+    desk = web.json("/desk.json", {"platform": {"uuid": "desk"}, "snapshot": {"windows": [window]}})
+    bad = {"appId": "bad", "title": "Bad", "type": "native", "details": {"path": "/bin/sh"}}
+    good = {"appId": "Good", "title": "Good", "type": "web", "details": {"url": web.page("/good.html", "<p>")}}
+    web.json("/appd/v2/apps", {"applications": [bad, good]})
+    done = cli("run", "--for", "0.2", "--timeout", "60", desk, f"{web.address}/appd", seconds=120)
+    assert done.returncode == 0, done.stderr
+    running = {line.split()[1] for line in done.stdout.splitlines() if "  running  " in line}
+    assert running == {"desk-a", "desk-b", "good"}
+    told = done.stderr.splitlines()
+    assert f"labplatform: {desk}: of what it says to OpenFin this is not used here: snapshot.windows.state" in told
+    assert any("$.applications[0].type: expected" in line and "this record is passed over" in line for line in told)
+
+
+def test_an_address_that_is_nothing_for_us_says_what_was_tried(cli, web):
+    address = web.json("/status", {"up": True})
+    done = cli("run", address)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f'labplatform: {address}: is JSON, but not an app.json or OpenFin manifest (with "startup_app" or "platform"), '
+        'an app directory\'s record (with "appId"), a list of records, or {"applications": [...]}; '
+        f"{address}/v2/apps, where an app directory would be, answered with HTTP status 404\n"
+    )
+
+
 def test_one_that_fails_does_not_hold_up_the_other(cli, web):
     done = cli("run", "--json", "--for", "0.2", f"{web.address}/none.html", APPS / "hello")
     assert done.returncode == 1

@@ -400,7 +400,13 @@ def web() -> Iterator[Web]:
 
 
 @pytest.fixture
-def injected(agent_js: str, peer: Peer, web: Web) -> str:
+def fin_config() -> dict[str, Any] | None:
+    """Who the page is for OpenFin's API: nobody, but in the tests of that."""
+    return None
+
+
+@pytest.fixture
+def injected(agent_js: str, peer: Peer, web: Web, fin_config: dict[str, Any] | None) -> str:
     """The script as an app host injects it."""
     config = {
         "origin": web.origin,
@@ -415,6 +421,7 @@ def injected(agent_js: str, peer: Peer, web: Web) -> str:
         "pid": 4711,
         "placement": "own process",
         "color": "#0072b2",
+        "fin": fin_config,
     }
     return f"(() => {{ const __LABPLATFORM__ = {json.dumps(config)}; {agent_js} }})();"
 

@@ -10,6 +10,7 @@ from PySide6 import QtCore
 from PySide6.QtWebEngineCore import QWebEnginePage, QWebEngineScript
 from PySide6.QtWebEngineWidgets import QWebEngineView
 
+from ...manifest import Manifest
 from ...resources import page_agent
 from .bridge import RELAY_WORLD, relay_script
 from .network import answer_proxy
@@ -31,6 +32,17 @@ def inject_agent(page: QWebEnginePage, config: dict[str, Any], bridged: bool) ->
     agent = page_agent().read_text(encoding="utf-8")
     source = f"(() => {{ const __LABPLATFORM__ = {json.dumps(config)};\n{agent}\n}})();"
     _insert(page, QWebEngineScript.ScriptWorldId.MainWorld, source)
+
+
+def openfin_config(manifest: Manifest) -> dict[str, Any] | None:
+    """Who a page is for OpenFin's API; `None` for one whose manifest is not written for OpenFin."""
+    openfin = manifest.openfin
+    if openfin is None:
+        return None
+    identity = {"uuid": openfin.uuid, "name": openfin.name}
+    options = identity | {"url": manifest.page_url, "customData": openfin.custom_data}
+    # As text: written into a script, a key `__proto__` would not be data any more.
+    return identity | {"entity": openfin.entity, "options": json.dumps(options)}
 
 
 def _insert(page: QWebEnginePage, world: QWebEngineScript.ScriptWorldId, source: str) -> None:

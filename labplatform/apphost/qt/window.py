@@ -17,7 +17,7 @@ from .bounds import BoundsWatch
 from .bridge import Bridge
 from .evaluation import Evaluation
 from .network import remedy
-from .page import Page, inject_agent, make_popup
+from .page import Page, inject_agent, make_popup, openfin_config
 
 PLACEMENT = {"process": "own process", "shared-process": "shared process", "shared-renderer": "shared renderer"}
 """How a window's title and `lab.placement` name where the app runs."""
@@ -166,6 +166,7 @@ class QtWindow:
                 "pid": self.host.pid,
                 "placement": PLACEMENT[host.isolation],
                 "color": self.manifest.look.color or "",
+                "fin": openfin_config(self.manifest),
             },
             self.bridge is not None,
         )

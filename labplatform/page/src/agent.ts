@@ -9,6 +9,7 @@
 import { BridgeRoad } from "./bridge.js";
 import type { Config } from "./config.js";
 import { announce, makeDesktopAgent } from "./desktop_agent.js";
+import { defineFin } from "./fin.js";
 import { defineLab } from "./lab.js";
 import { SocketMessaging } from "./messaging.js";
 import * as native from "./natives.js";
@@ -25,6 +26,7 @@ function start(config: Config): void {
   const messaging = new SocketMessaging(transport, { appId: config.appId, instanceId: config.instance });
   const agent = makeDesktopAgent(messaging);
   defineLab(config, transport, agent);
+  if (config.fin) defineFin(config.fin, agent);
   announce(agent);
   transport.start(messaging);
 }

@@ -1,5 +1,7 @@
 /** What the app host tells the agent about its page. In the page's renderer; the token in it is for socket.ts alone. */
 
+import type { FinConfig } from "./fin.js";
+
 export interface Config {
   /** The only origin that gets an agent. */
   readonly origin: string;
@@ -18,4 +20,6 @@ export interface Config {
   readonly placement: "own process" | "shared process" | "shared renderer";
   /** "#rrggbb", or empty. */
   readonly color: string;
+  /** Who the page is for OpenFin's API, where its manifest is written for OpenFin. */
+  readonly fin: FinConfig | null;
 }

@@ -41,6 +41,7 @@ export const indexOf = uncurried<string, [part: string, from: number], number>(S
 export const slice = uncurried<string, [from: number, to: number], string>(String.prototype.slice);
 export const { freeze, defineProperty } = Object;
 export const NativePromise = Promise;
+export const NativeProxy = Proxy;
 export const NativeError = Error;
 export const NativeEvent = Event;
 export const NativeCustomEvent = CustomEvent;
@@ -56,6 +57,17 @@ export const report: (error: unknown) => void = reportError;
 const nativeWarn = console.warn;
 export function warn(text: string): void {
   apply(nativeWarn, console, [`labplatform: ${text}`]);
+}
+
+const nativeError = console.error;
+/** Into the page's console as an error, and by that into the platform's log. */
+export function complain(text: string): void {
+  apply(nativeError, console, [`labplatform: ${text}`]);
+}
+
+const nativeClose = window.close;
+export function closeWindow(): void {
+  apply(nativeClose, window, []);
 }
 
 const monotonic = uncurried<Performance, [], number>(performance.now);
