@@ -68,7 +68,7 @@ def report(probe: Callable[[], SandboxInfo] | None = None) -> Report:
         display = machine.choose_display()
         checks += [_libraries(display), _fonts(), _display(display)]
         checks += [_user_namespaces(), _sandbox(probe), _shared_memory(), _home(), *_runtime_folder()]
-        checks += [_cgroups(), *_limits()]
+        checks += [_cgroups(), *_limits(), _boundary()]
     checks += [*_network(network.survey()), _sample_data(), _page_agent()]
     return Report(tuple(checks))
 
@@ -356,6 +356,23 @@ def _pages_can_trust() -> bool:
     except importlib.metadata.PackageNotFoundError:
         return False
     return [int(number) for number in numbers[:2]] >= [6, 10]
+
+
+def _boundary() -> Check:
+    """The boundary between apps, tried by the supervisor's own code."""
+    command = [sys.executable, "-P", "-m", "labplatform.supervisor.boundary"]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=machine.PROBE_DEADLINE, check=True, cwd="/")
+        found = json.loads(done.stdout)
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        return Check("boundary", "problem", f"what stands between apps could not be tried: {error}")
+    why = "; ".join(found["why"])
+    remedy = "install bubblewrap" if "not installed" in why else ""
+    if found["kind"] == "bubblewrap":
+        return Check("boundary", "ok", "each app is in a bubblewrap sandbox of its own")
+    if found["kind"] == "landlock":
+        return Check("boundary", "ok", f"each app is confined by Landlock; no better, for {why}", remedy)
+    return Check("boundary", "warning", f"apps of one user can read one another: {why}", remedy)
 
 
 def _limits() -> Iterator[Check]:
