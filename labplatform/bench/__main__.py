@@ -18,12 +18,28 @@ from typing import Any
 
 from .. import machine
 from ..errors import LabError
-from . import death, facts, figures, hang, idle, launch, memory, start, stop, together
+from . import (
+    broadcast,
+    burst,
+    busy,
+    death,
+    facts,
+    fanout,
+    figures,
+    hang,
+    idle,
+    intent,
+    launch,
+    memory,
+    start,
+    stop,
+    together,
+)
 from .stage import Stage
 
-TABLES: dict[str, ModuleType] = {
-    module.__name__.rpartition(".")[2]: module for module in (start, launch, together, stop, memory, idle, death, hang)
-}
+STANDING = (start, launch, together, stop, memory, idle, death, hang)
+TALKING = (broadcast, burst, fanout, intent, busy)
+TABLES: dict[str, ModuleType] = {module.__name__.rpartition(".")[2]: module for module in (*STANDING, *TALKING)}
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as a shell gives it."""
 
@@ -42,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(
         prog="labplatform bench",
-        description="Measure what the platform costs, beside what a bare pywebview script and Chromium cost here.",
+        description="Measure what the platform costs, beside what a bare script, Chromium and a relay cost here.",
         epilog="Exit code 0: measured, whatever came out; 1: a table failed or a process was left; 130: interrupted.",
     )
     made.add_argument("--only", type=_tables, metavar="TABLE,…", default=list(TABLES), help="measure these tables")

@@ -1,7 +1,7 @@
 """Rows and tables of figures, and how they are shown. Pure.
 
-Values are kept in base units (seconds, bytes, percent of one core, pings) and every single one is kept, so that whoever
-reads the JSON can draw other conclusions than the median.
+Values are kept in base units (seconds, bytes, percent of one core, counts) and every single one is kept, so that
+whoever reads the JSON can draw other conclusions than the median.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from typing import Any, Literal
 
 import msgspec
 
-Unit = Literal["s", "bytes", "percent of one core", "pings"]
+Unit = Literal["s", "bytes", "percent of one core", "pings", "messages/s", "deliveries/s", "times"]
+RATES: frozenset[Unit] = frozenset(("messages/s", "deliveries/s"))
+"""Units of which more is better."""
 
 ENOUGH_FOR_P99 = 100
 """Values from which on a 99th percentile says more than the largest one."""
@@ -21,7 +23,8 @@ ENOUGH_FOR_P99 = 100
 class Row(msgspec.Struct, kw_only=True, frozen=True):
     """One figure. `beside`: something else, measured in the same run to compare with the last row that is ours.
 
-    `target`: what the median must not exceed, in `unit`; `None` where nothing was promised.
+    `target`: what the median must not exceed, in `unit`, or must reach where more is better; `None` where nothing was
+    promised.
     """
 
     what: str
@@ -37,7 +40,9 @@ class Row(msgspec.Struct, kw_only=True, frozen=True):
 
     @property
     def worst(self) -> tuple[str, float]:
-        """("p99", …) where there are enough values for one, else ("max", …)."""
+        """("p99", …) where there are enough values for one, else ("max", …); ("min", …) where more is better."""
+        if self.unit in RATES:
+            return "min", min(self.values)
         if len(self.values) < ENOUGH_FOR_P99:
             return "max", max(self.values)
         return "p99", sorted(self.values)[math.ceil(0.99 * len(self.values)) - 1]
@@ -45,7 +50,9 @@ class Row(msgspec.Struct, kw_only=True, frozen=True):
     @property
     def met(self) -> bool | None:
         """Whether the target was met; `None` without one."""
-        return None if self.target is None else self.median <= self.target
+        if self.target is None:
+            return None
+        return self.median >= self.target if self.unit in RATES else self.median <= self.target
 
 
 class Table(msgspec.Struct, kw_only=True, frozen=True):
@@ -85,6 +92,7 @@ def as_data(table: Table) -> dict[str, Any]:
                 word: worst,
                 "target": row.target,
                 "met": row.met,
+                "more_is_better": row.unit in RATES,
                 "beside": row.beside,
                 "ours_by_this": ratio,
                 "values": list(row.values),
@@ -104,6 +112,8 @@ def shown(value: float, unit: Unit) -> str:
     """A value for people: "312 ms", "48.3 MB", "0.4 %", "3.5 pings"."""
     match unit:
         case "s":
+            if 0 < abs(value) < 0.0001:
+                return f"{value * 1e6:.0f} µs"
             if abs(value) < 0.001:
                 return f"{value * 1e3:.2f} ms"
             if value >= 1:
@@ -115,9 +125,13 @@ def shown(value: float, unit: Unit) -> str:
             return f"{value:.2f} %"
         case "pings":
             return f"{value:.1f} pings"
+        case "messages/s" | "deliveries/s":
+            return f"{value:,.0f}/s"
+        case "times":
+            return f"{value:.2f} x"
 
 
-HEAD = ("", "n", "median", "p99 or max", "target", "", "ours / this")
+HEAD = ("", "n", "median", "p99, max or min", "target", "", "ours / this")
 
 
 def as_text(table: Table) -> str:
@@ -134,7 +148,9 @@ def as_text(table: Table) -> str:
                     str(len(row.values)),
                     shown(row.median, row.unit),
                     f"{shown(worst, row.unit)} {word}",
-                    "" if row.target is None else f"<= {shown(row.target, row.unit)}",
+                    ""
+                    if row.target is None
+                    else f"{'>=' if row.unit in RATES else '<='} {shown(row.target, row.unit)}",
                     verdict,
                     "" if ratio is None else f"{ratio:.2f} x",
                 )

@@ -8,6 +8,7 @@ import time
 import psutil
 
 from .figures import Row
+from .processes import cpu, cpu_between
 from .rivals import Script
 from .stage import Measured, Stage
 
@@ -21,28 +22,15 @@ WINDOW = 20.0
 QUICK_WINDOW = 5.0
 
 
-def _used(processes: list[psutil.Process]) -> dict[int, float]:
-    """Seconds of CPU by pid, all threads."""
-    used = {}
-    for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            times = process.cpu_times()
-            used[process.pid] = times.user + times.system
-    return used
-
-
 def _shares(groups: list[list[psutil.Process]], seconds: float) -> list[float]:
     """Percent of one core that each group uses over some seconds."""
     time.sleep(SETTLE)
     began = time.perf_counter()
-    before = [_used(group) for group in groups]
+    before = [cpu(group) for group in groups]
     time.sleep(seconds)
-    after = [_used(group) for group in groups]
+    after = [cpu(group) for group in groups]
     took = time.perf_counter() - began
-    return [
-        100 * sum(then[pid] - now[pid] for pid in then if pid in now) / took
-        for now, then in zip(before, after, strict=True)
-    ]
+    return [100 * cpu_between(then, now) / took for then, now in zip(before, after, strict=True)]
 
 
 def measure(stage: Stage) -> Measured:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 import psutil
 
 from .figures import Row
+from .processes import tree
 from .rivals import Rival
 from .stage import Measured, Stage
 
@@ -32,11 +33,6 @@ def pss(processes: list[psutil.Process]) -> float:
         with contextlib.suppress(psutil.NoSuchProcess):
             total += process.memory_full_info().pss
     return total
-
-
-def _tree(pid: int) -> list[psutil.Process]:
-    root = psutil.Process(pid)
-    return [root, *root.children(recursive=True)]
 
 
 def _settled(look: Callable[[], float]) -> float:
@@ -72,9 +68,9 @@ def measure(stage: Stage) -> Measured:
         with stage.platform() as platform:
             empty.append(pss([psutil.Process(platform.supervisor_pid)]))
             platform.launch_all(*["tiny"] * FEW)
-            before = _settled(lambda: pss(_tree(platform.guardian_pid)))
+            before = _settled(lambda: pss(tree(platform.guardian_pid)))
             platform.launch_all(*["tiny"] * more)
-            after = _settled(lambda: pss(_tree(platform.guardian_pid)))
+            after = _settled(lambda: pss(tree(platform.guardian_pid)))
             ours.append((after - before) / more)
             supervisor.append(pss([psutil.Process(platform.supervisor_pid)]))
             guardian.append(pss([psutil.Process(platform.guardian_pid)]))

@@ -113,7 +113,9 @@ examples:
     _stop(commands)
     _kill(commands)
     _doctor(commands)
-    commands.add_parser("bench", help="measure start, launch, memory, idle CPU, and how fast a death is noticed")
+    commands.add_parser(
+        "bench", help="measure start, launch, memory, idle CPU, how fast a death is noticed, how fast apps talk"
+    )
     return parser
 
 

@@ -12,6 +12,9 @@ def test_median_target_and_worst():
     assert (row.median, row.met, row.worst) == (0.2, True, ("max", 0.5))
     assert Row(what="a", unit="s", values=(0.3,), target=0.2).met is False
     assert Row(what="a", unit="s", values=(0.3,)).met is None
+    rate = Row(what="a", unit="messages/s", values=(9.0, 10.0, 30.0), target=10)
+    assert (rate.median, rate.met, rate.worst) == (10, True, ("min", 9))
+    assert Row(what="a", unit="messages/s", values=(9.9,), target=10).met is False
     assert Row(what="a", unit="s", values=tuple(range(1, 101))).worst == ("p99", 99)
     assert Row(what="a", unit="s", values=tuple(range(1, 301))).worst == ("p99", 297)
 
@@ -40,6 +43,11 @@ def test_what_stands_beside_is_compared_with_the_last_row_that_is_ours():
         (19_600_000, "bytes", "19.6 MB"),
         (0.758, "percent of one core", "0.76 %"),
         (3.5, "pings", "3.5 pings"),
+        (0.000_053, "s", "53 µs"),
+        (0.0, "s", "0.00 ms"),
+        (40119.4, "messages/s", "40,119/s"),
+        (93414, "deliveries/s", "93,414/s"),
+        (1.234, "times", "1.23 x"),
     ],
 )
 def test_values_are_shown_in_the_unit_a_person_would_use(value, unit, text):
@@ -58,3 +66,6 @@ def test_a_table_shows_verdict_ratio_notes_and_problem():
     for words in ("MISSED", "<= 200 ms", "beside: bare", "3.00 x", "a note", "FAILED: no display"):
         assert words in text
     assert all(len(line) <= 130 for line in text.splitlines())
+    rate = Row(what="ours", unit="messages/s", values=(9.0,), target=8)
+    assert ">= 8/s" in as_text(Table(name="burst", title="bursts", rows=(rate,)))
+    assert as_data(Table(name="burst", title="bursts", rows=(rate,)))["rows"][0]["more_is_better"] is True

@@ -18,8 +18,8 @@ BENCH = [sys.executable, "-m", "labplatform.bench"]
 SECONDS = 90
 
 
-def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*BENCH, *arguments], capture_output=True, text=True, timeout=SECONDS)
+def bench(*arguments: str, seconds: float = SECONDS) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*BENCH, *arguments], capture_output=True, text=True, timeout=seconds)
 
 
 def test_list_names_every_table_and_says_what_it_is():
@@ -59,6 +59,29 @@ def test_quick_run_gives_figures_with_targets_and_what_stands_beside_them(tmp_pa
     assert "start: 1 of 3" in done.stderr
 
 
+@pytest.mark.timeout(300)
+@pytest.mark.usefixtures("nothing_left")
+def test_pages_that_talk_are_measured_beside_a_bare_relay():
+    tables = ("broadcast", "burst", "fanout", "intent", "busy")
+    done = bench("--quick", "--only", ",".join(tables), "--json", seconds=280)
+    assert done.returncode == 0, done.stderr
+    data = json.loads(done.stdout)
+    assert data["processes_left"] == []
+    found = {table["name"]: table["rows"] for table in data["tables"]}
+    assert tuple(found) == tables
+    for name, rows in found.items():
+        assert [row for row in rows if row["target"]] or name == "fanout"
+        assert [row for row in rows if row["beside"] and "relay" in row["what"]]
+        for row in rows:
+            assert row["n"] == len(row["values"]) > 0
+            # Two clocks, microseconds apart: none of the messages arrived before it was sent.
+            assert all(value > 0 for value in row["values"])
+            assert (row["ours_by_this"] or 0) > 0 or not row["beside"]
+    # Both ways of each: as many messages as were sent.
+    assert [row["n"] for row in found["broadcast"]][:2] == [200, 200]
+    assert {row["unit"] for row in found["burst"]} == {"messages/s", "s"}
+
+
 @pytest.mark.usefixtures("nothing_left")
 @pytest.mark.parametrize(
     ("table", "seen", "number"),
@@ -66,6 +89,7 @@ def test_quick_run_gives_figures_with_targets_and_what_stands_beside_them(tmp_pa
         ("launch", "launch: 2 of", signal.SIGINT),
         ("together", "together: 1 of", signal.SIGINT),
         ("death", "still, kernel sorting 1 of", signal.SIGTERM),
+        ("burst", "burst: proxy 1 of", signal.SIGINT),
     ],
 )
 def test_interrupted_in_the_middle_it_leaves_nothing(table, seen, number):
