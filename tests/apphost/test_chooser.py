@@ -235,3 +235,35 @@ def test_a_window_that_is_not_shown_is_not_asked(start: Callable[..., Any], scre
     make_app(tmp_path, "unseen", page=RAISER, startup_app={"autoShow": False})
     app = start().launch(tmp_path / "unseen")
     assert outcome(app, raise_intent(app)) == "ResolverUnavailable"
+
+
+def test_notebook_and_window_are_asked_by_one_rule(start: Callable[..., Any], screen: str) -> None:
+    lab = start()
+    app = lab.launch("watchlist")
+    person = Person(screen, lab, app)
+    display = lab._resolving.display
+
+    # A notebook that shows the question is enough; out of somebody's sight it is not, and the window comes up as well.
+    display("a widget", "shown")
+    number = raise_intent(app)
+    until(lambda: lab.questions, 10, "the question in the notebook")
+    assert not chips(app)
+    display("a widget", "hidden")
+    asked(app, 1)
+    assert len(lab.questions) == 1
+    person.answer(person.press, "Escape")
+    assert outcome(app, number) == "UserCancelledResolution"
+    assert (lab.questions, lab.last_question.how) == ((), "cancelled")
+
+    # The notebook answers, and the chooser goes.
+    number = raise_intent(app)
+    asked(app, 1)
+    (question,) = until(lambda: lab.questions, 10, "the question in the notebook")
+    lab.choose(question, None)
+    assert outcome(app, number) == "UserCancelledResolution"
+    until(lambda: not chips(app), 10, "the chooser to go")
+
+    # A function answers alone.
+    lab.resolver = lambda question: None
+    assert outcome(app, raise_intent(app)) == "UserCancelledResolution"
+    assert len(answers(lab)) == 2, "people were asked as well"

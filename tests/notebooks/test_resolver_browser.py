@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jupyter_lab import Notebook
+from jupyter_lab import TOKEN, Notebook
 from support.choosing import make_choosing_apps, outcome, raise_intent
 from support.processes import until
 
@@ -25,10 +25,11 @@ resolver = platform.intent_resolver()
 resolver"""
 BUSY = "while True:\n    pass"
 OFFER = "print(platform._resolving._offered)"
+SHOW = "resolver"
 KILL = "wire.kill()"
 CRASH = 'watchlist.crash("kill")\nwatchlist.wait_for("running").state'
 LONG = "\n".join(["# Far below"] * 80)
-CELLS = [BUSY, OFFER, KILL, CRASH]
+CELLS = [BUSY, OFFER, SHOW, KILL, CRASH]
 
 
 class Page:
@@ -147,6 +148,24 @@ def test_by_keyboard_alone(stage: Stage) -> None:
     assert stage.outcome(second) == "UserCancelledResolution"
     assert stage.page.evaluate(active) == 0
     assert stage.page.evaluate("jupyterapp.shell.currentWidget.content.mode") == "command"
+
+
+def test_in_notebook_7_as_well(stage: Stage) -> None:
+    page = stage.page.context.browser.new_page()
+    page.goto(f"{stage.notebook.jupyter.address}notebooks/resolver.ipynb?token={TOKEN}")
+    cell = page.locator(".jp-CodeCell").nth(CELLS.index(SHOW) + 1)
+    cell.locator(".cm-content").click(timeout=30_000)
+    box = page.locator(".labplatform-resolvers .labplatform-box")
+    # A first try may come before the page has found the kernel.
+    until(lambda: (page.keyboard.press("Control+Enter"), box.count())[1], 30, "the resolver in Notebook 7")
+    number = stage.ask()
+    options = box.locator(".labplatform-option")
+    options.first.focus()
+    for key in ("ArrowDown", "ArrowDown", "Enter"):
+        page.keyboard.press(key)
+    assert stage.outcome(number)[:2] == ["ViewNews", "wire"], "Notebook 7 took the keys for its own"
+    until(lambda: stage.cards.count() == 0, 10, "the card to go in JupyterLab, too")
+    page.close()
 
 
 def test_during_a_busy_cell(stage: Stage) -> None:

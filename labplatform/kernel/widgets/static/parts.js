@@ -47,7 +47,7 @@ function announcer(parent) {
 }
 
 // Tells the kernel every `beat` seconds that this page shows a widget, and `lost` when the kernel no longer answers.
-// `more()` goes along with each word. With `always`, the words go on while the widget is out of sight.
+// `more()` goes along with each word. With `always`, there are words while the widget is out of sight, too.
 function presence({ model, box, beat, silence, always = false, more = () => ({}), lost }) {
   const page = crypto.getRandomValues(new Uint32Array(3)).join("-");
   let inView = false;
@@ -114,6 +114,7 @@ function presence({ model, box, beat, silence, always = false, more = () => ({})
   window.addEventListener("pageshow", comeBack);
   model.on("msg:custom", spoke);
   model.on("comm_live_update", connectionChanged);
+  if (always) lookAgain(); // before the observer's first word: it is displayed, whether it is seen or not
 
   return {
     page,

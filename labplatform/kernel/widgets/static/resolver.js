@@ -5,12 +5,16 @@ const KINDS = { running: STATES.running[1], new: NEW, ended: STATES.stopped[1] }
 const IDLE = shape(stroke("M2.8 8h4.4M7.2 8l4-4M7.2 8l4 4M9.4 3.9h2v2M11.4 10.1v2h-2", 1.5));
 const UNANSWERED = 8000; // milliseconds after which a click that came to nothing may be made again
 
+// Jupyter would take arrows, Enter and Escape for the notebook's. It asks the element that has the focus.
+function keepKeys(element) {
+  element.dataset.lmSuppressShortcuts = "true";
+}
+
 function render({ model, el }) {
   const box = make("section", "box", el);
   box.setAttribute("aria-label", "Choice between apps");
   box.tabIndex = -1;
-  // JupyterLab would take arrows, Enter and Escape for the notebook's.
-  box.dataset.lmSuppressShortcuts = "true";
+  keepKeys(box);
   const idle = make("p", "idle", box);
   const list = make("div", "asks", box);
   const live = announcer(box);
@@ -23,6 +27,7 @@ function render({ model, el }) {
   function choice(card, option) {
     const button = make("button", "option", null);
     button.type = "button";
+    keepKeys(button);
     button.disabled = option.kind === "ended";
     button.title = option.description;
     button.style.setProperty("--labplatform-app", option.color || "");
@@ -68,6 +73,7 @@ function render({ model, el }) {
     const foot = make("div", "ask-foot", card.node);
     card.cancel = make("button", "cancel", foot);
     card.cancel.type = "button";
+    keepKeys(card.cancel);
     card.cancel.textContent = "Cancel";
     card.cancel.addEventListener("click", () => answer(card, card.cancel, null));
     card.buttons.push(card.cancel);
