@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import threading
 
 import pytest
 from support.apps import NO_RESTART, QUICK, make_app
-from support.processes import until
+from support.processes import send, until
 
 from labplatform import Heartbeat
 from labplatform.errors import JavaScriptError
@@ -184,6 +185,36 @@ def test_a_burst_arrives_whole_and_in_order(platform, tmp_path):
         with pytest.raises(JavaScriptError, match="over the limit of 1048576"):
             alice.evaluate_js(error, timeout=20)
         assert alice.evaluate_js("lab.connected", timeout=20)
+
+
+def test_a_page_whose_host_is_held_up_waits_and_then_is_told(platform, tmp_path):
+    make_app(tmp_path, "alice", page=PAGE, pageTransport="host")
+    with platform(tmp_path, heartbeat=PATIENT) as lab:
+        alice = lab.launch("alice")
+        # 16 are on their way, 64 MiB wait for that, 8 MiB more for room there; what comes then is refused at once.
+        alice.evaluate_js(
+            """fdc3.getOrCreateChannel("x").then((channel) => {
+                window.refused = [];
+                window.channel = channel;
+                setTimeout(() => {
+                    const text = "x".repeat(1e6);
+                    for (let n = 0; n < 110; n++) {
+                        channel.broadcast({type: "x", n, text}).catch((error) => refused.push([n, error.message]));
+                    }
+                }, 500);
+            })""",
+            timeout=20,
+        )
+        send(alice.pid, signal.SIGSTOP)
+        alice.wait_for("unresponsive", 60)
+        send(alice.pid, signal.SIGCONT)
+        refused = alice.evaluate_js("until(() => refused.length).then(() => refused)", timeout=60)
+        refused = [number for number, message in refused if "messages wait already to be sent" in message]
+        assert refused == list(range(refused[0], 110)) and 85 < refused[0] < 100
+        # What was not refused arrives.
+        last = "channel.getCurrentContext().then((context) => context?.n ?? null)"
+        until(lambda: alice.evaluate_js(last, timeout=20) == refused[0] - 1, 60, "all to arrive that was taken")
+        assert (alice.state, alice.incarnation) == ("running", 1)
 
 
 # --- who may use it ---------------------------------------------------------------------------------------------------

@@ -81,13 +81,16 @@ class Connection:
 class Peer:
     """The supervisor's end. `errors`: FDC3 error name to answer each kind of request with. `answers`: other payloads.
 
-    `deaf`: what comes is lost, as with a connection that breaks before it was read. `mute`: what is sent is lost.
+    `reading`, cleared: nothing is read. `deaf`: what comes is lost, as with a connection that breaks before it was
+    read. `mute`: what is sent is lost.
     """
 
     def __init__(self) -> None:
         self.errors: dict[str, str] = {}
         self.answers: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
         self.deaf = self.mute = False
+        self.reading = threading.Event()
+        self.reading.set()
         self.received = 0
         self.acknowledged = 0
         self.sent: list[str] = []
@@ -168,6 +171,7 @@ class Peer:
 
     def close(self) -> None:
         self.welcoming.set()
+        self.reading.set()
         self._server.shutdown()
         for connection in self.connections:
             connection.socket.close()
@@ -205,6 +209,7 @@ class Peer:
                         return
                 self._welcome(connection)
                 for frame in socket:
+                    self.reading.wait()
                     if not self.deaf:
                         connection.frames += 1
                         for line in frame.split("\n"):

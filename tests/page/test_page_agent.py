@@ -418,6 +418,30 @@ def test_what_waits_for_a_connection_is_bounded(page, web, peer):
     assert page.evaluate("last") == {"type": "x", "n": 9998}
 
 
+def test_what_waits_in_a_connection_is_bounded(page, web, peer):
+    """64 MiB wait in the browser, 8 MiB more for room there, and what comes then is refused at once."""
+    opened(page, web, peer)
+    page.evaluate("lab.channel('prices').then(channel => { window.prices = channel; })")
+    peer.reading.clear()
+    refused = page.evaluate(
+        """async () => {
+            const refused = [], text = 'x'.repeat(1e6);
+            for (let n = 0; n < 110; n++) {
+                prices.broadcast({type: 'x', n, text}).catch(error => refused.push([n, error.message]));
+                // What a turn of the loop says goes together; here each is to go by itself.
+                await new Promise(resolve => setTimeout(resolve, 0));
+            }
+            return refused;
+        }"""
+    )
+    refused = [number for number, message in refused if "messages wait already to be sent" in message]
+    first = refused[0]
+    assert refused == list(range(first, 110)) and 70 < first < 100
+    peer.reading.set()
+    peer.wait(lambda: len(peer.contexts.get("prices", [])) == first, "all that was taken", 60)
+    assert [context["n"] for context in peer.contexts["prices"]] == list(range(first))
+
+
 def test_deadlines_of_the_welcome_and_of_requests(page, web, peer):
     """A supervisor that says nothing is left for a new connection; a request given up is not carried out later."""
     opened(page, web, peer)
