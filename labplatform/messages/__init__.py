@@ -4,8 +4,8 @@ Three conversations, three unions, each told apart by the field `type`:
 
 - controller (kernel, CLI) and supervisor, over a WebSocket: `Request` one way; `Reply`, `Refusal` and `News` back;
 - supervisor and app host, over the inherited socketpair: `ToHost` and `FromHost`, each frame led by its length;
-- page and supervisor, over a WebSocket: `FromPage` and `ToPage`, beside FDC3's own DACP messages, which are recognised
-  by their `meta` and travel untouched.
+- page and supervisor, over a WebSocket or through the page's host: `FromPage` and `ToPage`, beside FDC3's own DACP
+  messages, which are recognised by their `meta` and travel untouched.
 
 A `place` is the name of an app on the platform ("ticker-list", "ticker-list-2"); an `instance` is the FDC3
 instanceId of the process or page that fills it at the moment.

@@ -110,7 +110,7 @@ class CloseInstance(Message, frozen=True, tag="close-instance"):
 
 
 class HostPing(Message, frozen=True, tag="host-ping"):
-    """Answer from the GUI thread. `pages`: places whose page has no connection of its own, to be pinged through it."""
+    """Answer from the GUI thread. `pages`: places whose page is not connected, to be asked for it."""
 
     seq: int
     pages: tuple[str, ...] = ()

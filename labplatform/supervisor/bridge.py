@@ -20,6 +20,8 @@ from .spawn import HostProcess
 class HostPeer(Peer):
     """A page at the other end of its host's bridge."""
 
+    through_host = True
+
     def __init__(self, bridges: Bridges, slot: Slot, host: HostProcess, hello: m.PageHello) -> None:
         super().__init__(f"the page of {slot.name}", "page")
         self.connection = hello.connection

@@ -31,6 +31,9 @@ CLOSE_PROTOCOL, CLOSE_REFUSED, CLOSE_REPLACED, CLOSE_SLOW = 4000, 4001, 4003, 40
 class Peer:
     """One connection. `send` never waits. `name`: for the log."""
 
+    through_host = False
+    """Whether an app's host carries it."""
+
     def __init__(self, name: str, role: str) -> None:
         self.name = name
         self.cut_off = ""

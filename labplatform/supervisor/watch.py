@@ -63,13 +63,12 @@ class Watch:
                 through_host = []
                 ran = host.share_run()
                 tenants = self._hosts.tenants(host)
-                # A dialog holds up its renderer, and with it every page in there.
-                asking = {slot.renderer for slot in tenants if slot.dialog}
+                asking = [slot for slot in tenants if slot.dialog]
                 for slot in tenants:
                     if slot.state not in (State.RUNNING, State.UNRESPONSIVE):
                         continue
                     slot.gui_pulse.sent(self._sequence, now, ran)
-                    if slot.has_page and slot.dialog is None and slot.renderer not in asking:
+                    if slot.has_page and not any(_holds_up(other, slot) for other in asking):
                         slot.page_pulse.sent(self._sequence, now, ran)
                         if slot.page:
                             received = slot.session.tell() if slot.session else 0
@@ -95,10 +94,10 @@ class Watch:
             self._platform.feed(slot, lifecycle.HangExpired(at=at, incarnation=incarnation, what=what, missed=missed))
 
     def excuse(self, slot: Slot) -> None:
-        """A dialog of this app opened or closed: its page, and whoever shares its renderer, may be silent just now."""
+        """A dialog of this app opened or closed: its page, and whoever it holds up, may be silent just now."""
         slot.page_pulse.excuse()
         for other in self._hosts.tenants(slot.host) if slot.host else ():
-            if other.renderer == slot.renderer:
+            if _holds_up(slot, other):
                 other.page_pulse.excuse()
 
     def host_answered(self, host: HostProcess, seq: int) -> None:
@@ -154,3 +153,12 @@ class Watch:
         while True:
             await asyncio.sleep(SWEEP_EVERY)
             strays.sweep(self._platform.limits)
+
+
+def _holds_up(asking: Slot, slot: Slot) -> bool:
+    """Whether an app's dialog keeps a page in the same host from answering pings.
+
+    It holds up its own renderer, with every page in there. And while it is open Qt passes on nothing from other
+    renderers: a page is heard then only over a WebSocket.
+    """
+    return asking.renderer == slot.renderer or slot.page is None or slot.page.through_host

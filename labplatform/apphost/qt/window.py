@@ -189,7 +189,7 @@ class QtWindow:
         self._close("request")
 
     def ping(self, seq: int) -> None:
-        """Answer for a page that has no connection of its own, when its event loop gets to it."""
+        """Answer for a page that is not connected, when its event loop gets to it."""
         incarnation = self.incarnation
         self.page.runJavaScript(
             "0",
