@@ -193,8 +193,7 @@ class Supervisor:
         if coming_back:
             self.router.expect_back(slot.instance)
         else:
-            self.router.disconnect(slot.instance)
-        self.resolving.ended(slot.instance)
+            self.disconnect(slot.instance)
         slot.loaded = False
         slot.dialog = None
         slot.processes = ()
@@ -202,12 +201,16 @@ class Supervisor:
             # Accounted for; what its former process still does is not this app's any more.
             slot.host = None
         if slot.host is None and not (coming_back and slot.service_instance == slot.instance):
-            self.router.disconnect(slot.service_instance)
-            self.resolving.ended(slot.service_instance)
+            self.disconnect(slot.service_instance)
         event = lifecycle.Ended(
             at=time.time(), incarnation=slot.life.incarnation, reason=ending.reason, detail=ending.detail[: m.MAX_TEXT]
         )
         self.feed(slot, event)
+
+    def disconnect(self, instance_id: str) -> None:
+        """An instance has ended for good: what it took part in hears so, and nobody is to choose it any more."""
+        self.router.disconnect(instance_id)
+        self.resolving.ended(instance_id)
 
     def join_channel(self, slot: Slot) -> None:
         """An app's new incarnation has connected: it begins on its user channel, if it has one."""

@@ -45,7 +45,7 @@ class NotebookSpeaker:
     def left(self, peer: Peer) -> None:
         """It is gone, and what it took part in hears so."""
         self._supervisor.notebooks.pop(self.instance, None)
-        self._supervisor.router.disconnect(self.instance)
+        self._supervisor.disconnect(self.instance)
         cut_off = self._supervisor.notebooks_cut_off
         if peer.cut_off and self._kernel:
             cut_off[self._kernel] = peer.cut_off

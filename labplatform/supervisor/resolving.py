@@ -240,10 +240,11 @@ class Resolving:
             self._remark(one, f"its question was {one.how}{chosen}")
 
     def _remark(self, one: _Open, text: str) -> None:
-        slot = self._platform.slot_of(one.raiser.instance_id)
         # A function answers as often as an app asks; only what people are asked is worth a line each time.
-        if one.to == "people":
-            self._platform.log.remark(text, kind="intent", place=slot.name if slot else None)
+        if one.to == "people" and one.question:
+            raiser = one.question.raiser
+            text = text if raiser.place else f"{raiser.title}: {text}"
+            self._platform.log.remark(text, kind="intent", place=raiser.place)
 
     def _whom(self, one: _Open) -> str:
         return " and ".join(["a notebook"] * bool(one.waiting) + ["its window"] * bool(one.window))
@@ -273,10 +274,10 @@ class Resolving:
         """What is shown of an app or instance: from its manifest, or from what the directory tells of it."""
         desk = self._platform.desk
         manifest, record = desk.manifest(app_id), told or desk.app(app_id)
-        slot = self._platform.slot_of(instance_id)
+        slot, notebook = self._platform.slot_of(instance_id), self._platform.notebooks.get(instance_id)
         return {
             "app_id": app_id,
-            "title": (record and (record.title or record.name)) or app_id,
+            "title": (notebook and notebook.title) or (record and (record.title or record.name)) or app_id,
             "description": (record and record.description) or "",
             "color": manifest.look.color if manifest else None,
             "glyph": self._glyphs[app_id][1] if app_id in self._glyphs else "",

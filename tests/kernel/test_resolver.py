@@ -13,7 +13,7 @@ from support.processes import until
 
 from labplatform import IntentOption, IntentQuestion, messages
 from labplatform.connection import Connection
-from labplatform.errors import BlockingCallInObserver
+from labplatform.errors import BlockingCallInObserver, FDC3Error
 
 
 @pytest.fixture
@@ -208,6 +208,46 @@ def test_people_choose(platform, apps):
     shows(lab, "nobody")
     assert [outcome(raiser, number) for number in numbers[:5]] == ["ResolverUnavailable"] * 5
     assert lab.questions == ()
+
+
+def test_the_notebook_raises_and_handles(platform, apps):
+    lab = platform(apps)
+    lab.launch("wire")
+    agent = lab.desktop_agent
+    # Nobody shows it, and a notebook has no window.
+    with pytest.raises(FDC3Error, match="ResolverUnavailable"):
+        agent.raise_intent("ViewNews", INSTRUMENT)
+    (text,) = until(lambda: remarks(lab, "went nowhere"), 10, "a line in the log")
+    assert "its intent ViewNews went nowhere" in text and "nobody could be asked" in text
+
+    # A cell may wait for the very answer that is given beside it.
+    def answer(change: Any) -> None:
+        if change.new:
+            asked.append(change.new[0])
+            lab.choose(change.new[0], option(change.new[0], "wire", lab["wire"].instance_id))
+
+    asked: list[IntentQuestion] = []
+    shows(lab)
+    lab.observe(answer, names="questions")
+    assert agent.raise_intent("ViewNews", INSTRUMENT, timeout=60).source.app_id == "wire"
+    assert (asked[0].raiser.app_id, asked[0].raiser.place) == ("jupyter", None)
+    assert asked[0].raiser.title == agent.get_info().app_metadata.title
+    lab.unobserve(answer, names="questions")
+
+    # As a handler it is an option like others, until it takes no more part.
+    agent.add_intent_listener("ViewChart", lambda context, metadata: None)
+    raiser = lab.launch("watchlist")
+    number = raise_intent(raiser, "ViewChart")
+    (question,) = until(lambda: lab.questions, 20, "the question")
+    assert str(question.options[-1]) == f"{asked[0].raiser.title}, running"
+    lab.choose(question, question.options[-1])
+    assert outcome(raiser, number) == ["ViewChart", "jupyter", agent.instance_id]
+    number = raise_intent(raiser, "ViewChart")
+    until(lambda: lab.questions, 20, "the question")
+    agent.close()
+    until(lambda: lab.questions[0].options[-1].ended, 20, "the notebook's end to show")
+    lab.choose(lab.questions[0], lab.questions[0].options[-1])
+    assert outcome(raiser, number) == "TargetInstanceUnavailable"
 
 
 class Other:
