@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+NOTEBOOK = "jupyter"
+"""What every notebook is called among the apps."""
 MOST_PLACE = 63
 """Characters of a name on the platform; it is also a host name in `app://` addresses."""
 

@@ -1,7 +1,8 @@
 """Fetches manifests and app directories over HTTP. Controller (kernel, CLI) only; never the supervisor.
 
 What is fetched is not trusted: there is a deadline for the whole of it, a bound on its size, also once it is unpacked,
-and on redirects, none of which leads from https to http. What the bytes mean is left to `places`.
+and on redirects. None of those leads from https to http, nor from another machine to this one's own servers. What the
+bytes mean is left to `places`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import msgspec
 
 from .. import __version__
 from ..errors import LabError
-from ..network import Network, survey, tls_context, without_secret
+from ..network import Network, is_this_machine, survey, tls_context, without_secret
 
 _SHOWN = re.compile(r"text/html|application/(xhtml\+xml|pdf)|(image|audio|video|font)/.*")
 """Media types that are for a window, whatever their bytes."""
@@ -112,6 +113,11 @@ async def _fetch_all(urls: list[str], bounds: Bounds, deadline: float, answers: 
         pass
 
 
+def is_here(url: str) -> bool:
+    """Whether an address is this machine's own."""
+    return is_this_machine(urlsplit(url).hostname or "")
+
+
 async def _get(client: Any, url: str, bounds: Bounds) -> Answer:
     for _ in range(bounds.redirects + 1):
         async with client.stream("GET", url) as response:
@@ -120,6 +126,10 @@ async def _get(client: Any, url: str, bounds: Bounds) -> Answer:
                 former, url = url, urljoin(url, target)
                 if urlsplit(url).scheme not in ("http", "https"):
                     raise LabError(f"leads on to {url[:200]}, which is no http(s) address")
+                if is_here(url) and not is_here(former):
+                    raise LabError(
+                        f"leads on to {url[:200]}, and another machine may not have this one's servers asked"
+                    )
                 if urlsplit(former).scheme == "https" and urlsplit(url).scheme == "http":
                     raise LabError(f"leads on from https to {url[:200]}, where anybody on the way could change it")
                 continue

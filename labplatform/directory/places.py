@@ -20,7 +20,7 @@ from ..errors import ManifestError
 from ..manifest import About, Manifest, manifest_beside, parse_manifest
 from ..network import is_this_machine
 from ..reading import check_json, decode, read_file, reason, unreadable, wrong
-from .fetch import Answer, Bounds, fetch
+from .fetch import Answer, Bounds, fetch, is_here
 from .openfin import is_openfin, read_openfin
 from .records import Application, Settings, manifest_of, read_application
 from .source import Source
@@ -267,8 +267,10 @@ class _Gathered:
 
         One with the id of another is called by its directory's host as well, if it has one.
         """
-        known = self._known(manifest.app_id)
-        if known is not None and known.directory != (directory := manifest.directory) and directory:
+        known, directory = self._known(manifest.app_id), manifest.directory
+        if manifest.app_id == app_ids.NOTEBOOK and not directory:
+            raise self._taken(manifest, name, where)
+        if directory and (manifest.app_id == app_ids.NOTEBOOK or (known and known.directory != directory)):
             whole = f"{app_ids.split(manifest.app_id)[0]}@{directory}"
             self.remarks.append(f"{name}: there is another {manifest.app_id!r}; this one is called {whole!r}")
             manifest = msgspec.structs.replace(manifest, about=msgspec.structs.replace(manifest.about, app_id=whole))
@@ -309,8 +311,9 @@ class _Gathered:
     def _taken(self, manifest: Manifest, name: str, where: str) -> ManifestError:
         word = "appId" if manifest.about else "uuid"
         path = f"{where}.{word if manifest.about else 'startup_app.uuid'}"
+        other = self._from.get(manifest.app_id, "notebooks")
         return ManifestError(
-            f"{name}: at {path}: {manifest.app_id!r} is already the {word} of {self._from[manifest.app_id]}; "
+            f"{name}: at {path}: {manifest.app_id!r} is already the {word} of {other}; "
             f"give one of the two another {word}",
             file=name,
             where=path,
@@ -371,6 +374,9 @@ class _Gathered:
                     named[path] = source.page(app.host_manifest, f"{path}.hostManifests.labplatform")
                     if not is_address(named[path]):
                         expected = "an object, or the http(s) address of one"
+                        raise wrong(source.name, f"{path}.hostManifests.labplatform", expected, app.host_manifest)
+                    if source.url and is_here(named[path]) and not is_here(source.url):
+                        expected = "an address elsewhere: a directory may not have this machine's own servers asked"
                         raise wrong(source.name, f"{path}.hostManifests.labplatform", expected, app.host_manifest)
                 except ManifestError as error:
                     found[path] = error

@@ -21,6 +21,13 @@ class SupervisorProcess:
     """A guardian with a supervisor below it. `ready` says where it serves."""
 
     def __init__(self, order: m.SupervisorOrder, seconds: float) -> None:
+        data = m.encode(order) + b"\n"
+        if len(data) > m.MOST_ORDER:
+            size = f"{len(data) / (1 << 20):.0f} MiB"
+            raise StartError(
+                f"the manifests of this platform's {len(order.manifests)} apps are {size} together, and the supervisor "
+                f"takes {m.MOST_ORDER >> 20} MiB: give it fewer app directories, or launch apps by their addresses"
+            )
         command = [sys.executable, "-P", "-m", "labplatform.supervisor"]
         # A session of its own: an interrupt of the kernel's process group must reach neither it nor any app.
         self._process = subprocess.Popen(
@@ -31,7 +38,7 @@ class SupervisorProcess:
             cwd="/",
         )
         try:
-            self._process.stdin.write(m.encode(order) + b"\n")
+            self._process.stdin.write(data)
             self._process.stdin.flush()
             self.ready = self._wait_ready(seconds)
         except BaseException:

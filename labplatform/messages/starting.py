@@ -10,6 +10,9 @@ from ..manifest import Manifest, PageTransport
 from ..network import Network
 from .words import BoundaryWish, Isolation, JsHeap, LimitsWish, Theme, Timeout
 
+MOST_ORDER = 16 << 20
+"""Bytes of an order, most of them manifests."""
+
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     """How a hang is noticed: a ping every `interval` seconds; `unresponsive` after `silent_after` of them in a row went

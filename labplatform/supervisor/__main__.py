@@ -22,8 +22,6 @@ from .. import messages as m
 from . import linux
 from .core import Supervisor
 
-MOST_ORDER = 16 << 20
-"""Bytes of an order."""
 ABANDONED_GRACE = 0.3
 """Seconds apps get to close when nobody is left who could have wanted to wait for them."""
 
@@ -31,7 +29,7 @@ ABANDONED_GRACE = 0.3
 def read_order() -> m.SupervisorOrder:
     """The order on standard input, up to its newline; nothing beyond it is taken."""
     data = bytearray()
-    while not data.endswith(b"\n") and len(data) < MOST_ORDER:
+    while not data.endswith(b"\n") and len(data) < m.MOST_ORDER:
         chunk = os.read(0, 1 << 16)
         if not chunk:
             raise EOFError("standard input ended before the order was complete")

@@ -10,11 +10,10 @@ import uuid
 from typing import Any
 
 from .. import messages as m
+from ..app_ids import NOTEBOOK
 from .fdc3.directory import AppRecord
 from .peer import Peer
 
-APP_ID = "jupyter"
-"""What every notebook is called among the apps; its title is its file's name."""
 DEFAULT_TITLE = "Notebook"
 MOST_CUT_OFF = 100
 """Kernels of which it is remembered why they were cut off."""
@@ -34,9 +33,9 @@ class NotebookSpeaker:
         self._supervisor.notebooks[self.instance] = self
         # Who was cut off because it did not read could not be told then.
         cut_off = self._supervisor.notebooks_cut_off.pop(self._kernel, "")
-        record = AppRecord(app_id=APP_ID, name=self.title, title=self.title)
-        self._supervisor.router.connect(APP_ID, self.instance, peer.send_bytes, record)
-        peer.send(m.Welcome(instance=self.instance, app_id=APP_ID, cut_off=cut_off))
+        record = AppRecord(app_id=NOTEBOOK, name=self.title, title=self.title)
+        self._supervisor.router.connect(NOTEBOOK, self.instance, peer.send_bytes, record)
+        peer.send(m.Welcome(instance=self.instance, app_id=NOTEBOOK, cut_off=cut_off))
 
     def said(self, peer: Peer, data: str) -> None:
         """Take one message. Raises `msgspec.DecodeError`, which ends the connection."""

@@ -9,7 +9,9 @@ import pytest
 from support.proxy import Company, Proxy
 from support.web import Web
 
+from labplatform.directory import load
 from labplatform.directory.fetch import Bounds, fetch
+from labplatform.errors import ManifestError
 
 pytestmark = pytest.mark.usefixtures("no_way")
 
@@ -197,6 +199,32 @@ def test_through_a_proxy(web, far, company, monkeypatch):
         monkeypatch.setenv("NO_PROXY", "appd.example")
         assert one("http://appd.example/plain", QUICK).problem
         assert len(proxy.seen) == 2
+    finally:
+        proxy.close()
+
+
+def test_another_machine_leads_to_none_of_this_one_s_servers(web, monkeypatch):
+    web.json("/private", ["private"])
+    web.serve("/away", b"", 302, Location=f"{web.address}/private")
+    proxy = Proxy(web)
+    monkeypatch.setenv("HTTP_PROXY", proxy.address)
+    try:
+        problem = one("http://appd.example/away").problem
+        assert problem.startswith(f"leads on to {web.address}/private, and another machine may not")
+        assert web.asked == ["/away"]
+        settings = {"labplatform": f"{web.address}/private"}
+        url = "http://appd.example/v2/apps/x"
+        record = {
+            "appId": "x",
+            "title": "X",
+            "type": "web",
+            "details": {"url": "https://x/"},
+            "hostManifests": settings,
+        }
+        web.json("/v2/apps/x", record)
+        with pytest.raises(ManifestError, match=r"\$\.hostManifests\.labplatform: expected an address elsewhere"):
+            load(url)
+        assert web.asked == ["/away", "/v2/apps/x"]
     finally:
         proxy.close()
 

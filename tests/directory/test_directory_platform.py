@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 from support.processes import until
 
-from labplatform.errors import ManifestError, UnknownApp
+from labplatform.errors import ManifestError, StartError, UnknownApp
 
 pytestmark = pytest.mark.usefixtures("no_way")
 
@@ -61,6 +61,15 @@ def test_an_openfin_platform_and_its_pages(platform, web):
         list_.evaluate_js("setTimeout(() => fin.me.close())", timeout=20)
         list_.wait_for("stopped", timeout=20)
         assert chart.state == "running"
+
+
+def test_a_platform_with_more_manifests_than_its_supervisor_takes(platform):
+    record = {"appId": "x", "title": "X", "type": "web", "details": {"url": "https://x/"}}
+    lab = platform(*(record | {"appId": str(number), "description": "x" * (5 << 20)} for number in range(4)))
+    with pytest.raises(
+        StartError, match=r"the manifests of this platform's 4 apps are 20 MiB together, and the supervisor"
+    ):
+        lab.start()
 
 
 def test_an_app_directory_and_what_fdc3_tells_of_it(platform, web):

@@ -257,6 +257,7 @@ def test_a_record_from_elsewhere_reaches_nothing_of_this_machine():
         "openfin": {"uuid": "u", "name": "n"},
         "look": {"color": "#000000", "glyph": "../../glyph.svg"},
         "startup_app": {"processAffinity": "trading"},
+        "sandbox": {"boundary": False},
     }
     manifest = read(RECORD | {"hostManifests": {"labplatform": own}}, FAR)
     assert (manifest.python, manifest.folder, manifest.openfin, manifest.look.glyph) == (None, None, None, None)
@@ -265,7 +266,8 @@ def test_a_record_from_elsewhere_reaches_nothing_of_this_machine():
     # It shares a renderer with its like, and never with an app of the user's own that names the same affinity.
     assert manifest.startup_app.process_affinity == "trading@appd.example"
     said = "\n".join(manifest.warnings)
-    for key in ("python", "folder", "about", "openfin", "look.glyph"):
+    assert manifest.sandbox.boundary is True
+    for key in ("python", "folder", "about", "openfin", "sandbox", "look.glyph"):
         assert f"$.hostManifests.labplatform.{key} is not taken from elsewhere" in said
     # The same words in a file of this machine are the user's own.
     near = read(RECORD | {"details": {"url": "chart.html"}, "hostManifests": {"labplatform": {"python": "side:run"}}})
@@ -403,6 +405,15 @@ def test_an_app_from_elsewhere_never_takes_the_place_of_one_that_is_known():
     # Nor by a name that is written another way.
     found = gathered(named("Ticker List"), FAR, beside={"ticker-list": mine})
     assert [(one.app_id, one.uuid) for one in found.manifests.values()] == [("Ticker List", "ticker-list-2")]
+
+
+def test_nobody_calls_itself_the_notebook():
+    (manifest,) = gathered(named("jupyter")).manifests.values()
+    assert manifest.app_id == "jupyter@appd.example"
+    with pytest.raises(ManifestError, match="'jupyter' is already the appId of notebooks"):
+        gathered(named("jupyter"), FILE)
+    with pytest.raises(ManifestError, match=r"startup_app.uuid: 'jupyter' is already the uuid of notebooks"):
+        gathered({"startup_app": {"uuid": "jupyter", "name": "x", "url": "https://x/"}}, Source("<manifest>"))
 
 
 def test_our_own_manifest_from_elsewhere():

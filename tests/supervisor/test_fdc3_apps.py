@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 from support.fdc3 import App, World
 
@@ -142,6 +143,33 @@ def test_open_that_fails(world, opener, what, context, error):
 )
 def test_metadata_of_who_is_not_there(opener, app, error):
     assert opener.ask("getAppMetadataRequest", app=app) == {"error": error}
+
+
+def test_apps_are_known_by_their_directory_s_host_as_well(world, opener):
+    """A qualified id counts where a plain one does, and the other way round; never for another directory's app."""
+    for app_id, directory in (("chart", "appd.example"), ("news@other.example", "other.example"), ("plain", "")):
+        world.desk.declare(app_id, View=["fdc3.instrument"])
+        world.desk.records[app_id] = msgspec.structs.replace(world.desk.records[app_id], directory=directory)
+    for asked, known in (
+        ("chart@appd.example", "chart"),
+        ("news@other.example", "news@other.example"),
+        ("news", "news@other.example"),
+        ("plain@anywhere.example", "plain"),
+        ("list@anywhere.example", "list"),  # it has no record, but it is there
+    ):
+        assert opener.ask("getAppMetadataRequest", app={"appId": asked})["appMetadata"]["appId"] == known
+    for asked in ("chart@other.example", "news@appd.example", "nobody@appd.example"):
+        assert opener.ask("getAppMetadataRequest", app={"appId": asked}) == {"error": "TargetAppUnavailable"}
+        assert opener.ask("openRequest", app={"appId": asked}) == {"error": "AppNotFound"}
+    opened = begin_open(opener, "chart@appd.example")
+    chart = world.arrive()
+    assert chart.app_id == "chart"
+    assert opener.answer_to(opened) == {"appIdentifier": chart.identifier}
+    found = opener.ask("findInstancesRequest", app={"appId": "chart@appd.example"})
+    assert found == {"appIdentifiers": [chart.identifier]}
+    chart.handle("View")
+    raised = opener.raise_intent("View", AAPL, app=chart.identifier | {"appId": "chart@appd.example"})
+    assert opener.answer_to(raised)["intentResolution"]["source"] == chart.identifier
 
 
 def test_metadata(world, opener):

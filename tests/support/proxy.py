@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import http.server
 import select
 import socket
 import ssl
 import threading
-import urllib.request
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -63,14 +63,15 @@ class Proxy:
             def do_GET(self) -> None:
                 if not self._admitted():
                     return
-                direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-                try:
-                    answer = direct.open(plain.address + (urlsplit(self.path).path or "/"), timeout=10)
-                except urllib.error.HTTPError as error:
-                    answer = error
+                connection = http.client.HTTPConnection(urlsplit(plain.address).netloc, timeout=10)
+                connection.request("GET", urlsplit(self.path).path or "/")
+                answer = connection.getresponse()
                 body = answer.read()
+                connection.close()
                 self.send_response(answer.status)
-                self.send_header("Content-Type", answer.headers.get("Content-Type", ""))
+                for name in ("Content-Type", "Location"):
+                    if value := answer.headers.get(name):
+                        self.send_header(name, value)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
