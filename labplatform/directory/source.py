@@ -56,10 +56,9 @@ class Source(NamedTuple):
         if not isinstance(url, str):
             raise wrong(self.name, where, "an http(s) address", url)
         try:
+            # On an http(s) base nothing stays relative, and of whole addresses only http(s) ones pass.
             address = urljoin(self.url, url) if self.url else url
             check_page(address)
-            if self.url and urlsplit(address).scheme not in ("http", "https"):
-                raise Unexpected(_WEB_PAGE, url)
         except Unexpected as error:
             raise wrong(self.name, where, _WEB_PAGE if self.url else error.expected, url) from None
         except ValueError:

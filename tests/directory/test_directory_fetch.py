@@ -4,6 +4,7 @@ import gzip
 import socket
 import threading
 import time
+import tracemalloc
 
 import pytest
 from support.proxy import Company, Proxy
@@ -98,8 +99,14 @@ def test_what_is_too_large(web, packed):
     body = b"[" + b" " * 50_000_000 + b"]" if packed else b"[" + b" " * 20_000
     headers = {"Content_Encoding": "gzip"} if packed else {}
     url = web.serve("/x", gzip.compress(body) if packed else body, Content_Type="application/json", **headers)
-    answer = one(url, Bounds(seconds=5, size=10_000))
+    tracemalloc.start()
+    try:
+        answer = one(url, Bounds(seconds=5, size=10_000))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
     assert (answer.problem, answer.body) == ("is larger than 10000 bytes", b"")
+    assert peak < 5_000_000, "it is not unpacked any further than it may be large"
 
 
 def test_what_is_packed_is_unpacked(web):
