@@ -6,7 +6,7 @@ import math
 
 from .figures import Row
 from .stage import Measured, Stage
-from .talk import FLOOR, PROXY, RELAY, Talk, clocks_apart
+from .talk import FLOOR, PROXY, RELAY, USER, Talk, clocks_apart
 
 TITLE = "a broadcast from page to page, one way, 200 a second"
 INTERVAL = 5.0
@@ -24,10 +24,10 @@ def measure(stage: Stage) -> Measured:
     """Interleaved: over the platform and over the bare relay, there and back."""
     count = stage.times(400, 100)
     hosted: list[float] = []
-    found: dict[str, list[float]] = {PROXY: [], RELAY: []}
-    tails: dict[str, list[float]] = {PROXY: [], RELAY: []}
+    found: dict[str, list[float]] = {PROXY: [], USER: [], RELAY: []}
+    tails: dict[str, list[float]] = {PROXY: [], USER: [], RELAY: []}
     apart: list[float] = []
-    with Talk(stage) as talk:
+    with Talk(stage, ways=(PROXY, USER, RELAY)) as talk:
         one, two = talk.pages
         for _ in stage.rounds(stage.times(5, 1)):
             for way, values in found.items():
@@ -40,11 +40,16 @@ def measure(stage: Stage) -> Measured:
         one, two = talk.pages
         for _ in stage.rounds(stage.times(3, 1), "through hosts"):
             hosted += talk.paced(PROXY, one, [two], count, INTERVAL) + talk.paced(PROXY, two, [one], count, INTERVAL)
+    rows: list[Row] = []
+    for way, words in ((PROXY, "Channel.broadcast(), app channel"), (USER, "fdc3.broadcast(), user channel")):
+        rows += [
+            Row(what=words, unit="s", values=tuple(found[way]), target=TARGET),
+            Row(what=FLOOR, unit="s", values=tuple(found[RELAY]), beside=True),
+            Row(what="its p99, of each round", unit="s", values=tuple(tails[way]), target=TARGET_P99),
+            Row(what=FLOOR, unit="s", values=tuple(tails[RELAY]), beside=True),
+        ]
     return (
-        Row(what="Channel.broadcast() to the listener", unit="s", values=tuple(found[PROXY]), target=TARGET),
-        Row(what=FLOOR, unit="s", values=tuple(found[RELAY]), beside=True),
-        Row(what="p99 of a round", unit="s", values=tuple(tails[PROXY]), target=TARGET_P99),
-        Row(what=f"p99 of a round, {FLOOR}", unit="s", values=tuple(tails[RELAY]), beside=True),
+        *rows,
         Row(what="through the app hosts, for pages without a WebSocket", unit="s", values=tuple(hosted)),
     ), (
         f"Both directions together; the two pages' clocks are {max(map(abs, apart)) * 1e3:.3f} ms apart at most.",

@@ -35,7 +35,7 @@ TOGETHER = 100
 """Messages of a burst that a page sends in one turn of its loop."""
 WARM, QUICK_WARM = 300, 50
 """Messages that each page has sent and heard before anything is measured, so that its code has been compiled."""
-PROXY, RELAY, FRAMES = "proxy", "relay", "frames"
+PROXY, USER, RELAY, FRAMES = "proxy", "user", "relay", "frames"
 FLOOR = "bare WebSocket relay"
 
 
@@ -97,10 +97,10 @@ class Talk:
         self.platform = self._held.enter_context(self._stage.platform(page_transport=self._transport))
         manifest = self._manifest(address)
         self.pages = self.platform.launch_all(*[manifest] * self._count, timeout=SECONDS)
-        names = {PROXY: "bench.proxy", RELAY: where, FRAMES: "bench.frames"}
+        names = {PROXY: "bench.proxy", USER: "fdc3.channel.1", RELAY: where, FRAMES: "bench.frames"}
         for page in self.pages:
             # Last, the one that puts an end to the page's `fdc3`.
-            for way in sorted(self._ways, key=[PROXY, RELAY, FRAMES].index):
+            for way in sorted(self._ways, key=list(names).index):
                 self.do(page, f"talk.open({json.dumps(way)}, {json.dumps(names[way])})")
         one, two, *_ = self.pages
         for way in self._ways:

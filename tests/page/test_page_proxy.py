@@ -75,6 +75,53 @@ def test_a_listener_added_while_joined_gets_the_current_context_and_follows(page
     assert page.evaluate("heard") == []
 
 
+def test_a_broadcast_goes_to_the_joined_channel_and_does_not_ask_each_time(page, web, peer, opened):
+    def broadcast(*numbers: int) -> None:
+        page.evaluate("all => Promise.all(all.map(n => fdc3.broadcast({type: 'a', n})))", list(numbers))
+
+    def heard() -> dict[str, list[int]]:
+        """By channel, since the last look."""
+        found = {channel: [context["n"] for context in contexts] for channel, contexts in peer.contexts.items()}
+        peer.contexts = {}
+        return found
+
+    def asked() -> int:
+        return len(opened.requests("getCurrentChannelRequest"))
+
+    broadcast(1)
+    assert heard() == {}, "on no channel it goes nowhere"
+    page.evaluate("fdc3.joinUserChannel('red')")
+    broadcast(2, 3, 4)
+    assert heard() == {"red": [2, 3, 4]}
+    before = asked()
+    broadcast(5)
+    # A channel picker moves it.
+    peer.join("blue")
+    settled(page, peer)
+    broadcast(6)
+    assert (heard(), asked()) == ({"red": [5], "blue": [6]}, before)
+    # As the page said it, whatever of it has been answered.
+    page.evaluate("""() => Promise.all([
+        fdc3.broadcast({type: 'a', n: 7}), fdc3.joinUserChannel('red'), fdc3.broadcast({type: 'a', n: 8}),
+        fdc3.leaveCurrentChannel(), fdc3.broadcast({type: 'a', n: 9}),
+    ])""")
+    assert heard()["red"] == [8]
+
+
+def test_a_page_that_missed_messages_asks_again_where_it_is(page, web, peer, opened):
+    page.evaluate("fdc3.joinUserChannel('red')")
+    page.evaluate("fdc3.broadcast({type: 'a', n: 1})")
+    peer.mute = True
+    peer.join("blue")
+    peer.mute = False
+    peer.lose_what_was_sent("slow consumer")
+    peer.drop()
+    peer.wait_connected(2)
+    page.wait_for_function("lab.connected")
+    page.evaluate("fdc3.broadcast({type: 'a', n: 2})")
+    assert [context["n"] for context in peer.contexts["blue"]] == [2]
+
+
 def test_what_is_broadcast_meanwhile_is_not_overtaken_by_the_current_context(page, web, peer, opened):
     """The answer that was under way is older, or is the very context that has been heard."""
 

@@ -41,6 +41,21 @@ async function overProxy(name) {
   };
 }
 
+/** The official proxy, over a user channel that all of them have joined. */
+async function overUserChannel(name) {
+  await fdc3.joinUserChannel(name);
+  return {
+    send: (context) => fdc3.broadcast(context),
+    hear: async (handler) => {
+      let added = false;
+      // Until then it is handed the channel's current context.
+      const listener = await fdc3.addContextListener("bench.tick", (context) => added && handler(context));
+      added = true;
+      return () => listener.unsubscribe();
+    },
+  };
+}
+
 /** A bare socket to a relay that sends each text to all the others; messages look as FDC3's do. */
 async function overRelay(address) {
   const socket = new WebSocket(address);
@@ -128,7 +143,7 @@ let work = null;
 
 window.talk = {
   async open(way, where) {
-    ways[way] = await { proxy: overProxy, relay: overRelay, frames: overFrames }[way](where);
+    ways[way] = await { proxy: overProxy, user: overUserChannel, relay: overRelay, frames: overFrames }[way](where);
   },
 
   /** From now on note each message's delay in milliseconds, and whether one is missing, doubled or out of order. */

@@ -22,9 +22,11 @@ const selector: ChannelSelector = { ...nowhere, updateChannel: async () => {}, s
 
 export function makeDesktopAgent(messaging: SocketMessaging): DesktopAgent {
   const heartbeat = new DefaultHeartbeatSupport(messaging);
+  const channels = new ChannelSupport(messaging, selector, EXCHANGE_DEADLINE);
+  messaging.whenMissed = () => channels.forgetJoined();
   const agent = new Proxy(
     heartbeat,
-    new ChannelSupport(messaging, selector, EXCHANGE_DEADLINE),
+    channels,
     new IntentSupport(messaging, resolver, EXCHANGE_DEADLINE, LAUNCH_DEADLINE),
     new DefaultAppSupport(messaging, EXCHANGE_DEADLINE, LAUNCH_DEADLINE),
     [heartbeat],

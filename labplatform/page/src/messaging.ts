@@ -40,6 +40,8 @@ export class SocketMessaging extends AbstractMessaging implements Receiver {
   readonly #deadlines = new Map<number, Deadlines<string>>();
   #opened = false;
   #ended = "";
+  /** Called when messages to this page were lost. */
+  whenMissed: () => void = () => {};
 
   constructor(transport: Transport, app: AppIdentifier) {
     super(app);
@@ -144,6 +146,10 @@ export class SocketMessaging extends AbstractMessaging implements Receiver {
         native.report(error);
       }
     }
+  }
+
+  missed(): void {
+    this.whenMissed();
   }
 
   /** No answer and no event will come any more. */

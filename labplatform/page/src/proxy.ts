@@ -102,7 +102,50 @@ class UserChannelListener extends DefaultContextListener {
   }
 }
 
+type Writable = Pick<DefaultChannel, "broadcast">;
+
 export class ChannelSupport extends DefaultChannelSupport {
+  /** The joined channel, or the answer that will tell; `null` while nobody has asked, or a change is under way. */
+  #joined: Promise<Writable | null> | null = null;
+
+  constructor(...given: ConstructorParameters<typeof DefaultChannelSupport>) {
+    super(...given);
+    void this.addChannelChangedEventHandler(({ details }: { details: { newChannelId: string | null } }) => {
+      const { newChannelId: id } = details;
+      const channel = id === null ? null : new DefaultChannel(this.messaging, this.messageExchangeTimeout, id, "user");
+      this.#joined = native.NativePromise.resolve(channel);
+    });
+  }
+
+  /**
+   * The channel that is joined. Asked for once: the desktop agent tells of each change, and the proxy asks before each
+   * broadcast, which then takes three times as long.
+   */
+  joined(): Promise<Writable | null> {
+    if (this.#joined) return this.#joined;
+    const asked = this.getUserChannel();
+    this.#joined = asked;
+    asked.catch(() => {
+      if (this.#joined === asked) this.#joined = null;
+    });
+    return asked;
+  }
+
+  /** What was told of a change may have been lost. */
+  forgetJoined(): void {
+    this.#joined = null;
+  }
+
+  override joinUserChannel(id: string): Promise<void> {
+    this.#joined = null;
+    return super.joinUserChannel(id);
+  }
+
+  override leaveUserChannel(): Promise<void> {
+    this.#joined = null;
+    return super.leaveUserChannel();
+  }
+
   /** A listener that is added while joined is handed the channel's current context; the proxy waits for the next one. */
   override async addContextListener(handler: ContextHandler, type: string | null): Promise<Listener> {
     const joined = (await this.getUserChannel())?.id ?? null;
@@ -183,6 +226,11 @@ function mayFail(resolution: IntentResolution): IntentResolution {
 }
 
 export class Proxy extends DesktopAgentProxy {
+  override async broadcast(context: Context): Promise<void> {
+    const channel = await (this.channels as ChannelSupport).joined();
+    await channel?.broadcast(context);
+  }
+
   /** Until FDC3 2.0 this was no promise: older pages read the version right off what it returns. */
   override getInfo(): Promise<ImplementationMetadata> {
     return assign(super.getInfo(), { fdc3Version: "2.2", provider: "labplatform" });

@@ -42,6 +42,8 @@ export interface Outgoing {
 export interface Receiver {
   /** A message that is not the transport's own. */
   message(message: Record<string, unknown>): void;
+  /** Messages to this page were lost. */
+  missed(): void;
   /** No connection will come again. */
   ended(why: string): void;
 }
@@ -284,7 +286,10 @@ export class Transport {
     this.#barred = false;
     const [received, sent] = [Number(message["received"]) || 0, Number(message["sent"]) || 0];
     const why = String(message["cut_off"] ?? "") || "the connection broke";
-    if (sent > this.#received) native.warn(`${sent - this.#received} messages to this page were lost: ${why}`);
+    if (sent > this.#received) {
+      native.warn(`${sent - this.#received} messages to this page were lost: ${why}`);
+      this.#receiver?.missed();
+    }
     if (received < this.#keptFrom) {
       native.warn(`${this.#keptFrom - received} messages of this page may be lost: ${why}`);
     }
