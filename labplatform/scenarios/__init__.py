@@ -6,6 +6,6 @@ from . import tickers
 from .busy import PastBusy, past_a_busy_page
 from .recording import Heard
 from .streaming import stream
-from .waiting import until_up
+from .waiting import overheard, until_up
 
-__all__ = ["Heard", "PastBusy", "past_a_busy_page", "stream", "tickers", "until_up"]
+__all__ = ["Heard", "PastBusy", "overheard", "past_a_busy_page", "stream", "tickers", "until_up"]

@@ -9,7 +9,14 @@ import json
 from collections.abc import Iterable
 
 from ..kernel.app import App
-from .waiting import WAIT, until
+from .waiting import START, WAIT, until
+
+
+def until_listening(apps: Iterable[App], timeout: float = START) -> None:
+    """Wait until each app's page listens on its user channel, a moment after its launch. Raises `LabTimeout`."""
+    ready = "'listening' in document.body.dataset && document.querySelector('lab-channels input:checked') !== null"
+    for app in apps:
+        until(app, ready, True, timeout)
 
 
 def choose(app: App, ticker: str) -> None:

@@ -1,18 +1,21 @@
-"""Waiting for what a page knows, or for an app to be up. Kernel."""
+"""Waiting for what a page knows, an app is, or the platform has overheard. Kernel."""
 
 from __future__ import annotations
 
 import json
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import LabTimeout
 from ..kernel.app import App
 from ..kernel.platform import Platform
 
+if TYPE_CHECKING:
+    from ..messages import RoutedMessage
+
 WAIT = 10.0
-"""Seconds that a page may take."""
+"""Seconds that a page, or a message, may take."""
 START = 30.0
 """Seconds that an app may take to start."""
 LOOK_EVERY = 0.02
@@ -51,6 +54,23 @@ def until_up(platform: Platform, app_id: str, timeout: float = START) -> App:
         return ", ".join(f"{app.name} is {app.state}" for app in platform.apps) or "there is no app"
 
     return _look(up, timeout, f"{app_id} to run", states)
+
+
+def overheard(platform: Platform, count: int, timeout: float = WAIT, **facts: Any) -> list[RoutedMessage]:
+    """The last `count` messages between apps with these facts (fields of `RoutedMessage`), once there are so many.
+
+    They come a moment after they were sent. Raises `LabTimeout` after `timeout` seconds.
+    """
+
+    def such() -> list[RoutedMessage]:
+        return [one for one in platform.messages if all(getattr(one, name) == fact for name, fact in facts.items())]
+
+    def enough() -> list[RoutedMessage] | None:
+        found = such()
+        return found[-count:] if len(found) >= count else None
+
+    words = ", ".join(f"{name} {fact}" for name, fact in facts.items()) or "any kind"
+    return _look(enough, timeout, f"{count} messages of {words}", lambda: f"{len(such())} of them were heard")
 
 
 def _look(ready: Callable[[], T | None], timeout: float, wish: str, seen: Callable[[], str]) -> T:

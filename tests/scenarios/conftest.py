@@ -9,6 +9,7 @@ import pytest
 from support.processes import Ground
 
 from labplatform.resources import manifests_folder
+from labplatform.scenarios import tickers
 
 
 @pytest.fixture(autouse=True)
@@ -25,5 +26,7 @@ def lab(platform: Any) -> Iterator[Any]:
 
 @pytest.fixture
 def apps(lab: Any) -> list[Any]:
-    """ticker-list, ticker-details and news-feed, launched."""
-    return lab.launch_all("ticker-list", "ticker-details", "news-feed")
+    """ticker-list, ticker-details and news-feed, launched and linked."""
+    apps = lab.launch_all("ticker-list", "ticker-details", "news-feed")
+    tickers.until_listening(apps)
+    return apps

@@ -8,11 +8,12 @@ from support.apps import PLACEMENTS
 from labplatform import Heartbeat
 from labplatform.errors import JavaScriptError, LabTimeout
 from labplatform.resources import manifests_folder
-from labplatform.scenarios import Heard, past_a_busy_page, stream, tickers, until_up
+from labplatform.scenarios import Heard, overheard, past_a_busy_page, stream, tickers, until_up
 
 
 def test_windows_are_used_as_a_person_would(lab, apps):
     ticker_list, details, news = apps
+    lab.watch_messages()
     assert tickers.shown(apps) == {"ticker-list": "AAPL", "ticker-details": "AAPL", "news-feed": ""}
     tickers.choose(ticker_list, "IBM")
     assert tickers.until_shown(apps, "IBM") == dict.fromkeys(("ticker-list", "ticker-details", "news-feed"), "IBM")
@@ -27,6 +28,12 @@ def test_windows_are_used_as_a_person_would(lab, apps):
     tickers.press(ticker_list, "News")
     tickers.until_shown([news], "FB")
     assert until_up(lab, "news-feed") is news
+    (asked,) = overheard(lab, 1, intent="ViewNews", type="intentEvent")
+    assert (asked.sender.app_id, [one.app_id for one in asked.receivers]) == ("ticker-list", ["news-feed"])
+    said = overheard(lab, 2, context_type="fdc3.instrument", type="broadcastEvent")
+    assert [(one.context["id"]["ticker"], len(one.receivers)) for one in said] == [("IBM", 2), ("FB", 1)]
+    with pytest.raises(LabTimeout, match=r"waited 0\.1 s for 3 messages of intent ViewNews; \d of them were heard"):
+        overheard(lab, 3, timeout=0.1, intent="ViewNews")
     with pytest.raises(LabTimeout, match=r"waited 0\.1 s for chart to run; ticker-list is running, market-data is "):
         until_up(lab, "chart", timeout=0.1)
     for wrong in (lambda: tickers.choose(ticker_list, "TSLA"), lambda: tickers.press(news, "Sell")):

@@ -24,7 +24,8 @@ export const sender = (metadata) => metadata?.source?.appId ?? "";
 
 /**
  * Hear every instrument of the user channel that this page is on, or is moved to: `take(ticker, from)`; `from` is "" for
- * what the channel had before, and that has been heard when this resolves. Nothing in a page without a desktop agent.
+ * what the channel had before, and that has been heard when this resolves. Then `data-listening` stands at the body. In a
+ * page without a desktop agent nothing happens.
  */
 export async function follow(take) {
   if (!fdc3) return;
@@ -32,6 +33,7 @@ export async function follow(take) {
   await fdc3.addContextListener(INSTRUMENT, (context, metadata) => {
     if (tickerOf(context)) take(tickerOf(context), sender(metadata));
   });
+  document.body.dataset.listening = "";
 }
 
 /** Handle an intent about an instrument: `take(ticker, from)`. */

@@ -11,6 +11,7 @@ const PRICES = "prices"; // the app channel
 const BEAT = 300; // ms until the second hand moves although no price came; each price moves it too, in the same frame
 const SILENT_AFTER = 3000; // ms without a price until the page says so
 const RATE_OVER = 20; // updates over which the rate in the footer is measured, once there are half as many
+const RATE_WITHIN = 2000; // ms that they must span: what was held up comes all at once, and is no rate
 export const TICKERS = ["AAPL", "FB", "GOOG", "IBM", "MSFT"];
 
 // --- closes and volumes of the last days -----------------------------------------------------------------------------
@@ -75,8 +76,9 @@ export async function start({ onQuotes, onHistory = () => {}, subtitle = (when) 
   }
 
   function rate() {
-    if (times.length < RATE_OVER / 2) return "counting updates";
-    const each = (1000 * (times.length - 1)) / (times.at(-1) - times[0]);
+    const span = times.at(-1) - times[0];
+    if (times.length < RATE_OVER / 2 || span < RATE_WITHIN) return "counting updates";
+    const each = (1000 * (times.length - 1)) / span;
     const shown = String(each < 2 ? Math.round(each * 10) / 10 : Math.round(each));
     return `${shown} ${shown === "1" ? "update" : "updates"} each second`;
   }
