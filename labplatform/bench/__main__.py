@@ -19,6 +19,7 @@ from typing import Any
 from .. import machine
 from ..errors import LabError
 from . import (
+    bridge,
     broadcast,
     burst,
     busy,
@@ -38,7 +39,7 @@ from . import (
 from .stage import Stage
 
 STANDING = (start, launch, together, stop, memory, idle, death, hang)
-TALKING = (broadcast, burst, fanout, intent, busy)
+TALKING = (broadcast, burst, fanout, intent, busy, bridge)
 TABLES: dict[str, ModuleType] = {module.__name__.rpartition(".")[2]: module for module in (*STANDING, *TALKING)}
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as a shell gives it."""

@@ -23,7 +23,6 @@ def p99(values: list[float]) -> float:
 def measure(stage: Stage) -> Measured:
     """Interleaved: over the platform and over the bare relay, there and back."""
     count = stage.times(400, 100)
-    hosted: list[float] = []
     found: dict[str, list[float]] = {PROXY: [], USER: [], RELAY: []}
     tails: dict[str, list[float]] = {PROXY: [], USER: [], RELAY: []}
     apart: list[float] = []
@@ -36,10 +35,6 @@ def measure(stage: Stage) -> Measured:
                 values += there + back
                 tails[way].append(p99(there + back))
                 apart.append(clocks_apart(there, back))
-    with Talk(stage, ways=(PROXY,), transport="host") as talk:
-        one, two = talk.pages
-        for _ in stage.rounds(stage.times(3, 1), "through hosts"):
-            hosted += talk.paced(PROXY, one, [two], count, INTERVAL) + talk.paced(PROXY, two, [one], count, INTERVAL)
     rows: list[Row] = []
     for way, words in ((PROXY, "Channel.broadcast(), app channel"), (USER, "fdc3.broadcast(), user channel")):
         rows += [
@@ -48,10 +43,7 @@ def measure(stage: Stage) -> Measured:
             Row(what="its p99, of each round", unit="s", values=tuple(tails[way]), target=TARGET_P99),
             Row(what=FLOOR, unit="s", values=tuple(tails[RELAY]), beside=True),
         ]
-    return (
-        *rows,
-        Row(what="through the app hosts, for pages without a WebSocket", unit="s", values=tuple(hosted)),
-    ), (
+    return tuple(rows), (
         f"Both directions together; the two pages' clocks are {max(map(abs, apart)) * 1e3:.3f} ms apart at most.",
         f"{count} broadcasts each way in a round; the first ones of a page are not among them.",
     )
