@@ -20,7 +20,7 @@ def measure(stage: Stage) -> Measured:
     rates: dict[str, list[Burst]] = {BRIDGE: [], SOCKETS: []}
     with contextlib.ExitStack() as held:
         talks = {way: held.enter_context(Talk(stage, ways=(PROXY,), transport=way)) for way in delays}
-        for _ in stage.rounds(stage.times(5, 2)):
+        for _ in stage.rounds(stage.times(5, 1)):
             for way, talk in talks.items():
                 one, two = talk.pages
                 delays[way] += talk.paced(PROXY, one, [two], paced, INTERVAL)

@@ -59,11 +59,11 @@ def test_quick_run_gives_figures_with_targets_and_what_stands_beside_them(tmp_pa
     assert "start: 1 of 3" in done.stderr
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(420)
 @pytest.mark.usefixtures("nothing_left")
 def test_pages_that_talk_are_measured_beside_a_bare_relay():
     tables = ("broadcast", "burst", "fanout", "intent", "busy", "bridge")
-    done = bench("--quick", "--only", ",".join(tables), "--json", seconds=280)
+    done = bench("--quick", "--only", ",".join(tables), "--json", seconds=400)
     assert done.returncode == 0, done.stderr
     data = json.loads(done.stdout)
     assert data["processes_left"] == []
