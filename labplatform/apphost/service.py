@@ -56,6 +56,7 @@ class Service:
         self._handlers = Handlers(f"{order.place}: handlers", self._report)
         # Beside a page it must not count as one more open window of its app.
         self._client = Client(self._send, self._handlers, opens=self._alone, patient=False)
+        self._client.max_message = host.order.max_message
         self._incoming: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self.lab = Lab(order, DesktopAgent(self._client))
         self._threads = [

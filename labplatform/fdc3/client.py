@@ -228,6 +228,8 @@ class Client:
         self._send = send
         self.handlers = handlers
         self.patient = patient
+        self.max_message = MAX_MESSAGE
+        """Bytes that one message may have."""
         self.joined: str | None = None
         """The id of the user channel that this instance has joined."""
         self._opens = opens
@@ -333,8 +335,8 @@ class Client:
             data = dacp.encode({"type": kind, "meta": meta, "payload": payload})
         except (TypeError, ValueError, RecursionError) as error:
             raise refusal("MalformedContext", f"{kind}: {error}") from None
-        if len(data) > MAX_MESSAGE:
-            raise BadRequest(f"a message of {len(data)} bytes is over the limit of {MAX_MESSAGE} ({kind})")
+        if len(data) > self.max_message:
+            raise BadRequest(f"a message of {len(data)} bytes is over the limit of {self.max_message} ({kind})")
         self._send(data)
 
     # --- listeners

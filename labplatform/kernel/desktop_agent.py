@@ -85,6 +85,7 @@ class NotebookClient(Client):
     def __init__(self, platform: Platform) -> None:
         super().__init__(self._send_now, Handlers("labplatform-handlers", _report, _Observers(platform)))
         self.instance_id = ""
+        self.max_message = platform._max_message
         self._platform = platform
         self._connecting = threading.Lock()
         self._line: Line | None = None

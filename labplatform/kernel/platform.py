@@ -57,7 +57,8 @@ class Platform(Overhearing):
     `boundary`: what the system puts between apps, "auto" for the strongest that works here, "bubblewrap", "landlock" or
     "off".
     `page_transport`: how pages reach the platform, unless their manifests say: by a "websocket" of their own, through
-    their "host" process, or "auto", through it where they can open no WebSocket. `resolver`: chooses between apps, see
+    their "host" process, or "auto", through it where they can open no WebSocket. `max_message`: how large a message
+    between apps may be, in bytes or as text, 16 KiB to 4 MiB. `resolver`: chooses between apps, see
     `Platform.resolver`; `resolver_timeout`: seconds that a choice may take, at most 50. `messages_kept`: how many
     messages between apps `messages` keeps; `watch_messages`: from the start, not only from the first look at them on.
     `alongside`: keep the platform this process started before, instead of replacing it.
@@ -95,6 +96,7 @@ class Platform(Overhearing):
         sampling: float = 1.0,
         page_transport: PageTransport = "auto",
         boundary: m.BoundaryWish = "auto",
+        max_message: int | str = m.MAX_MESSAGE,
         resolver: Resolver | None = None,
         resolver_timeout: float = 45.0,
         messages_kept: int = 1000,
@@ -117,6 +119,9 @@ class Platform(Overhearing):
         self._js_heap = parse_size(js_heap)
         if not 64 << 20 <= self._js_heap <= 4 << 30:
             raise ValueError(f"js_heap is 64 MiB to 4 GiB, not {js_heap!r}")
+        self._max_message = parse_size(max_message)
+        if not m.LEAST_MESSAGE <= self._max_message <= m.MOST_MESSAGE:
+            raise ValueError(f"max_message is 16 KiB to 4 MiB, not {max_message!r}")
         self.isolation = isolation
         found = directory.load(*(places or (manifests_folder(),)))
         self._manifests, self._remarks = found.manifests, found.remarks
@@ -194,6 +199,7 @@ class Platform(Overhearing):
             theme=self._theme,
             heartbeat=self._heartbeat,
             page_transport=self.page_transport,
+            max_message=self._max_message,
             limits=self._limits,
             sampling=self._sampling,
             boundary=self._boundary,

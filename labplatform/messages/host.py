@@ -10,7 +10,7 @@ from ..manifest import Manifest, PageTransport
 from ..network import Network
 from .choosing import IntentQuestion
 from .page import PageHello
-from .words import CrashKind, Isolation, JsHeap, Message, Theme
+from .words import MAX_MESSAGE, CrashKind, Isolation, JsHeap, Message, MessageSize, Theme
 
 LOADS = 16
 """Loads (of one frame to a page, of several from it) that may be on their way through its host in either direction."""
@@ -35,7 +35,7 @@ class HostOrder(Message, frozen=True, tag="host-order"):
     `qt_platform`: Qt's platform plugin ("offscreen", "xcb", …), empty for Qt's own choice. `chromium_flags`: what this
     machine needs. `shared_renderer`: all pages of this host in one renderer process. `windowless`: no page is to come,
     so no GUI is started. `network`: its pages' way to the web. `confinement`: what it confines itself to, before
-    anything of the app runs.
+    anything of the app runs. `max_message`: as in `SupervisorOrder`.
     """
 
     host: str
@@ -50,6 +50,7 @@ class HostOrder(Message, frozen=True, tag="host-order"):
     theme: Theme = "auto"
     network: Network = Network()
     confinement: Confinement | None = None
+    max_message: MessageSize = MAX_MESSAGE
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
@@ -341,7 +342,7 @@ class BridgeOpened(Message, frozen=True, tag="bridge-opened"):
 
 
 class BridgeSaid(Message, frozen=True, tag="bridge-said"):
-    """Frames that the page sent, each of at most `MAX_MESSAGE` bytes."""
+    """Frames that the page sent, each of at most `HostOrder.max_message` bytes."""
 
     place: str
     incarnation: int

@@ -8,7 +8,7 @@ import msgspec
 
 from ..manifest import Manifest, PageTransport
 from ..network import Network
-from .words import BoundaryWish, Isolation, JsHeap, LimitsWish, Theme, Timeout
+from .words import MAX_MESSAGE, BoundaryWish, Isolation, JsHeap, LimitsWish, MessageSize, Theme, Timeout
 
 MOST_ORDER = 16 << 20
 """Bytes of an order, most of them manifests."""
@@ -33,9 +33,10 @@ class SupervisorOrder(msgspec.Struct, frozen=True, kw_only=True):
 
     `token`: what a controller must know. `qt_platform`: as in `HostOrder`; `display`: how windows are shown, in words.
     `remarks`: what was passed over when the manifests were read, for the log. `network`: the pages' way to the web.
-    `page_transport`: how pages reach the supervisor, where their manifests do not say. `sampling`: seconds between two
-    looks at memory and CPU. `resolver_timeout`: seconds that a choice between apps may take; with a launch and the wait
-    for its listener it has to stay below the 100 s that an app's side of FDC3 waits.
+    `page_transport`: how pages reach the supervisor, where their manifests do not say. `max_message`: bytes that an app
+    may send in one message. `sampling`: seconds between two looks at memory and CPU. `resolver_timeout`: seconds that a
+    choice between apps may take; with a launch and the wait for its listener it has to stay below the 100 s that an
+    app's side of FDC3 waits.
     """
 
     token: str
@@ -54,6 +55,7 @@ class SupervisorOrder(msgspec.Struct, frozen=True, kw_only=True):
     theme: Theme = "auto"
     heartbeat: Heartbeat = Heartbeat()
     page_transport: PageTransport = "auto"
+    max_message: MessageSize = MAX_MESSAGE
     sampling: Annotated[float, msgspec.Meta(ge=0.1, le=10)] = 1.0
     resolver_timeout: Annotated[float, msgspec.Meta(gt=0, le=50)] = 45.0
 

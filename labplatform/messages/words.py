@@ -19,7 +19,10 @@ JsHeap = Annotated[int, msgspec.Meta(ge=LEAST_HEAP, le=MOST_HEAP)]
 Timeout = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 
 MAX_MESSAGE = 1 << 20
-"""Bytes a page may send in one message, once its token is known."""
+"""Bytes an app may send in one message, where the platform says nothing else."""
+LEAST_MESSAGE, MOST_MESSAGE = 16 << 10, 4 << 20
+"""Between which it may say something else: a few of the largest still fit into what is kept for one who is away."""
+MessageSize = Annotated[int, msgspec.Meta(ge=LEAST_MESSAGE, le=MOST_MESSAGE)]
 MAX_REQUEST = 32 << 20
 """Bytes a controller may send in one message: a person's code, or a manifest."""
 MAX_TEXT = 16 << 10

@@ -68,7 +68,9 @@ class Supervisor:
         self.traffic = Traffic(self)
         self.log = Log(self._new_entry)
         self.controllers = ControllerSpeaker(self)
-        self.door = Door(self._admit, lambda text: self.log.remark(text, kind="connection", level="warning"))
+        self.door = Door(
+            self._admit, lambda text: self.log.remark(text, kind="connection", level="warning"), order.max_message
+        )
         self.bridges = Bridges(self)
         self.finished = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -285,8 +287,13 @@ class Supervisor:
             self.hosts.kill(host)
 
     def _from_service(self, slot: Slot, message: m.FromService) -> None:
+        data = bytes(message.message)
+        if len(data) > self.order.max_message:
+            text = f"a message from its Python side was over {self.order.max_message} bytes, and went to nobody"
+            self.log.remark(text, place=slot.name, level="warning")
+            return
         try:
-            self.router.receive(slot.service_instance, bytes(message.message))
+            self.router.receive(slot.service_instance, data)
         except msgspec.DecodeError as error:
             self.log.remark(f"a message from its Python side was not understood: {error}", place=slot.name)
 

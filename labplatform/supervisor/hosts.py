@@ -201,6 +201,7 @@ class Hosts:
             windowless=isolation == "process" and not slot.has_page,
             theme=self._order.theme,
             network=self._order.network,
+            max_message=self._order.max_message,
         )
         group = self._platform.limits.group(title, limits, self._breached)
         wrapped = Wrapped()

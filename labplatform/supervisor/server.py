@@ -23,7 +23,6 @@ FIRST_SECONDS = 2.0
 WAITING_AT_ONCE = 32
 HANDSHAKE_BYTES = 8192
 """Bytes of HTTP that may come before the first message."""
-LARGEST = {"page": m.MAX_MESSAGE, "controller": m.MAX_REQUEST, "notebook": m.MAX_MESSAGE}
 NOTES_EVERY = 5.0
 """Seconds between two remarks about connections without a token; those in between are counted."""
 
@@ -33,11 +32,20 @@ _read_hello = m.Reader(m.Hello)
 
 
 class Door:
-    """Accepts connections; `admit(hello)` says who a token speaks for, `None` for nobody."""
+    """Accepts connections; `admit(hello)` says who a token speaks for, `None` for nobody.
 
-    def __init__(self, admit: Callable[[m.Hello], tuple[Speaker, str] | None], note: Callable[[str], None]) -> None:
+    `max_message`: bytes that an app may send in one message.
+    """
+
+    def __init__(
+        self,
+        admit: Callable[[m.Hello], tuple[Speaker, str] | None],
+        note: Callable[[str], None],
+        max_message: int = m.MAX_MESSAGE,
+    ) -> None:
         self._admit = admit
         self._note = note
+        self._largest = {"page": max_message, "notebook": max_message, "controller": m.MAX_REQUEST}
         self._server: Server | None = None
         self._waiting: set[_Guarded] = set()
         self._unnoted = 0
@@ -98,7 +106,7 @@ class Door:
             self._note_stranger(f"a connection was refused: its {hello.role} token is not known")
             await connection.close(CLOSE_REFUSED, "this token is not known")
             return
-        connection.known(LARGEST[hello.role])
+        connection.known(self._largest[hello.role])
         speaker, name = admitted
         peer = SocketPeer(connection, name, hello.role)
 
@@ -114,8 +122,9 @@ class Door:
         try:
             connection.listen(take)
             await connection.wait_closed()
-            if connection.protocol.close_code == CLOSE_TOO_LARGE:
-                self._note(f"{name} was cut off: a message was over {LARGEST[hello.role]} bytes")
+            ended = connection.protocol.close_sent
+            if ended and ended.code == CLOSE_TOO_LARGE:
+                self._note(f"{name} was cut off: a message was over {self._largest[hello.role]} bytes")
         finally:
             leave(speaker, peer, self._note)
 

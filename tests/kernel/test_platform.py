@@ -53,6 +53,8 @@ def test_stopped_before_it_started(platform):
         {"js_heap": "1MB"},
         {"js_heap": 5 << 30},
         {"js_heap": "x"},
+        {"max_message": 1000},
+        {"max_message": "5MiB"},
     ],
 )
 def test_wrong_options_are_refused_before_anything_starts(options):

@@ -175,6 +175,7 @@ class Stage:
             "pid": slot.pid,
             "placement": "own process",
             "color": slot.manifest.look.color or "",
+            "maxMessage": 1 << 20,
         }
         code = page_agent().read_text(encoding="utf-8")
         return f"(() => {{ const __LABPLATFORM__ = {json.dumps(config)};\n{code}\n}})();"

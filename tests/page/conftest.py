@@ -31,6 +31,7 @@ from labplatform import resources
 
 TOKEN = "page-token-6f1d0c"
 DEADLINE = 5.0
+MAX_MESSAGE = 100_000
 
 PAYLOADS = {
     "getInfoRequest": {},
@@ -427,6 +428,7 @@ def injected(agent_js: str, peer: Peer, web: Web, fin_config: dict[str, Any] | N
         "placement": "own process",
         "color": "#0072b2",
         "fin": fin_config,
+        "maxMessage": MAX_MESSAGE,
     }
     return f"(() => {{ const __LABPLATFORM__ = {json.dumps(config)}; {agent_js} }})();"
 

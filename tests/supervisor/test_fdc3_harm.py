@@ -18,6 +18,7 @@ from websockets.exceptions import ConnectionClosed
 
 from labplatform import Platform
 from labplatform import messages as m
+from labplatform.errors import BadRequest
 from labplatform.supervisor.fdc3.errors import Fdc3ErrorName
 
 PAGE = """<!doctype html><meta charset=utf-8><title>page</title><h1>page</h1><script>
@@ -133,14 +134,81 @@ def test_a_page_that_claims_to_be_another(crowd):
     assert [(entry.place, entry.level) for entry in entries] == [("one", "warning")], "said once, and of whom"
 
 
+@pytest.mark.parametrize("way", ["websocket", "host"])
+def test_a_message_over_the_limit_is_refused_where_it_is_made(platform, tmp_path, way):
+    """The page learns it by an error, and keeps its connection; so does a Python side, and so does the notebook."""
+    service = """
+from labplatform.errors import BadRequest
+
+def main(lab):
+    channel = lab.channel("sizes")
+    try:
+        channel.broadcast({"type": "x", "text": "x" * 70_000})
+    except BadRequest as error:
+        channel.broadcast({"type": "x", "n": str(error)})
+    lab.stopping.wait()
+"""
+    for name in ("one", "two"):
+        make_app(tmp_path, name, page=PAGE, restart=NO_RESTART)
+    make_app(tmp_path, "side", page=None, python=service)
+    lab = platform(tmp_path, max_message="64KiB", page_transport=way)
+    one, two = lab.launch("one"), lab.launch("two")
+    run(two, "await (await fdc3.getOrCreateChannel('sizes')).addContextListener(null, note);")
+    told = run(
+        one,
+        """const sizes = await fdc3.getOrCreateChannel("sizes"), text = "x".repeat(70_000);
+        const error = await sizes.broadcast({type: "x", n: "large", text}).catch((error) => error);
+        await sizes.broadcast({type: "x", n: "small", text: text.slice(0, 60_000)});
+        return [error.message, error.cause, lab.connected];""",
+    )
+    assert told[0] == "MalformedContext" and told[1].endswith(" bytes is over the limit of 65536") and told[2]
+    lab.launch("side")
+    with pytest.raises(BadRequest, match="over the limit of 65536"):
+        lab.desktop_agent.get_or_create_channel("sizes").broadcast({"type": "x", "text": "x" * 70_000})
+    heard = run(two, "await until(() => heard.length === 2); return heard;")
+    assert heard[0] == ["one", "small"] and heard[1][0] == "side" and "over the limit of 65536" in heard[1][1]
+    assert not said(lab, "was cut off")
+
+
+def test_who_sends_it_all_the_same_is_cut_off(platform):
+    lab = platform(max_message="64KiB")
+    informer, neighbour = lab.launch("informer"), lab.launch("neighbour")
+    with client(_port(lab)) as connection:
+        connection.send(hello("page", _stolen(informer)))
+        connection.recv(20)
+        connection.send(text_of("getOrCreateChannelRequest", {"channelId": "x" * 60_000}))
+        heard = (json.loads(line) for _ in range(100) for line in connection.recv(20).split("\n"))
+        answer = next(message for message in heard if message["type"] == "getOrCreateChannelResponse")
+        assert answer["payload"] == {"error": "CreationFailed"}
+        connection.send(text_of("getOrCreateChannelRequest", {"channelId": "x" * 66_000}))
+        with pytest.raises(ConnectionClosed) as end:
+            while True:
+                connection.recv(20)
+        assert end.value.rcvd.code == 1009
+    until(
+        lambda: said(lab, "the page of informer was cut off: a message was over 65536 bytes"), 20, "the log to say so"
+    )
+    assert run(neighbour, "return (await fdc3.getInfo()).appMetadata.appId;") == "neighbour"
+
+
+def _port(lab: Platform) -> int:
+    return m.decode(lab.connection_file.read_bytes(), m.ConnectionFile).port
+
+
+def _stolen(informer: Any) -> str:
+    code = """const tokens = await lab.channel("tokens");
+        for (;;) {
+            const found = await tokens.getCurrentContext("test.token");
+            if (found) return found.token;
+            await new Promise((done) => setTimeout(done, 20));
+        }"""
+    return run(informer, code)
+
+
 @pytest.mark.parametrize("count", [400, pytest.param(10_000, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
 def test_malformed_messages_cost_nobody_else_a_beat(crowd, count):
     """Each gets FDC3's error, or an end with a reason that the log has; others talk on, and nobody thinks they hang."""
     one, hub, informer = (app_of(crowd, name) for name in ("one", "hub", "informer"))
-    port = m.decode(crowd.connection_file.read_bytes(), m.ConnectionFile).port
-    token = informer.evaluate_js(
-        "lab.channel('tokens').then((c) => c.getCurrentContext('test.token')).then((found) => found.token)", timeout=20
-    )
     run(hub, "heard.length = 0; await (await fdc3.getOrCreateChannel('pulse')).addContextListener(null, note);")
     run(
         one,
@@ -157,7 +225,7 @@ def test_malformed_messages_cost_nobody_else_a_beat(crowd, count):
     for app in watched:
         app.observe(watch, "state")
     try:
-        outcomes = _flood(port, token, count)
+        outcomes = _flood(_port(crowd), _stolen(informer), count)
     finally:
         for app in watched:
             app.unobserve(watch, "state")

@@ -146,8 +146,9 @@ class Bridge(QtCore.QObject):
             largest = max(len(frame.encode()) for frame in frames)
         except (AttributeError, ValueError):
             return self._cut_off("what it sent was not text", TOO_LARGE)
-        if largest > m.MAX_MESSAGE:
-            return self._cut_off(f"a message was over {m.MAX_MESSAGE} bytes", TOO_LARGE)
+        most = self._window.gui.order.max_message
+        if largest > most:
+            return self._cut_off(f"a message was over {most} bytes", TOO_LARGE)
         self._under_way += 1
         if self._under_way > m.LOADS:
             return self._cut_off("it did not wait until what it sent was taken", TRY_AGAIN)

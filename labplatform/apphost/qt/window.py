@@ -167,6 +167,7 @@ class QtWindow:
                 "placement": PLACEMENT[host.isolation],
                 "color": self.manifest.look.color or "",
                 "fin": openfin_config(self.manifest),
+                "maxMessage": host.max_message,
             },
             self.bridge is not None,
         )

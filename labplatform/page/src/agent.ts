@@ -23,7 +23,8 @@ function start(config: Config): void {
   const socket = config.url ? new SocketRoad(config.url, config.token, session) : null;
   const bridge = config.relay ? BridgeRoad.find(config.relay, session) : null;
   const transport = new Transport(socket ?? bridge, socket && bridge);
-  const messaging = new SocketMessaging(transport, { appId: config.appId, instanceId: config.instance });
+  const app = { appId: config.appId, instanceId: config.instance };
+  const messaging = new SocketMessaging(transport, app, config.maxMessage);
   const agent = makeDesktopAgent(messaging);
   defineLab(config, transport, agent);
   if (config.fin) defineFin(config.fin, agent);

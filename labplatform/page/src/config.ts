@@ -22,4 +22,6 @@ export interface Config {
   readonly color: string;
   /** Who the page is for OpenFin's API, where its manifest is written for OpenFin. */
   readonly fin: FinConfig | null;
+  /** Bytes of the largest message that the supervisor takes; it cuts off who sends more. */
+  readonly maxMessage: number;
 }

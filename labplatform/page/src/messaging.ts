@@ -34,6 +34,7 @@ function fdc3Error(name: string, cause: string): Error {
 
 export class SocketMessaging extends AbstractMessaging implements Receiver {
   readonly #transport: Transport;
+  readonly #maxMessage: number;
   readonly #listeners = new Map<string, RegisterableListener>();
   readonly #pending = new Map<string, Pending>();
   /** By their length in milliseconds: there are two of them. */
@@ -43,9 +44,10 @@ export class SocketMessaging extends AbstractMessaging implements Receiver {
   /** Called when messages to this page were lost. */
   whenMissed: () => void = () => {};
 
-  constructor(transport: Transport, app: AppIdentifier) {
+  constructor(transport: Transport, app: AppIdentifier, maxMessage: number) {
     super(app);
     this.#transport = transport;
+    this.#maxMessage = maxMessage;
   }
 
   createUUID(): string {
@@ -194,6 +196,13 @@ export class SocketMessaging extends AbstractMessaging implements Receiver {
       text = native.stringify(message);
     } catch (error) {
       throw fdc3Error("MalformedContext", String(error));
+    }
+    const size = native.bytesOf(text, this.#maxMessage);
+    if (size > this.#maxMessage) {
+      // FDC3 has no name for it. What is as large as this is a context, unless somebody tries what happens.
+      const cause = `a message of ${size} bytes is over the limit of ${this.#maxMessage}`;
+      native.warn(cause);
+      throw fdc3Error("MalformedContext", cause);
     }
     if (!this.#opened) {
       this.#opened = true;

@@ -31,8 +31,6 @@ const QUEUE_SIZE = 8 << 20;
 /** Messages, and characters of them, after which they are acknowledged; fewer are with the next pong. */
 const ACKNOWLEDGE_AFTER = 64;
 const ACKNOWLEDGE_SIZE = 1 << 18;
-/** Bytes of one message; the supervisor cuts off who sends more. */
-const MESSAGE_LIMIT = 1 << 20;
 
 /** A message that was accepted for sending; `cancel` takes it back if no connection has had it yet. */
 export interface Outgoing {
@@ -135,13 +133,9 @@ export class Transport {
     this.#connect();
   }
 
-  /** Sends now, or once connected. Throws if too many wait already, the text is too large, or all is over. */
+  /** Sends now, or once connected. Throws if too many wait already, or all is over. */
   send(text: string): Outgoing {
     if (this.#ended) throw new native.NativeError("AgentDisconnected", { cause: this.#ended });
-    const size = native.bytesOf(text, MESSAGE_LIMIT);
-    if (size > MESSAGE_LIMIT) {
-      throw new native.NativeError(`labplatform: a message of ${size} bytes is over the limit of ${MESSAGE_LIMIT}`);
-    }
     const outgoing = { text };
     const channel = this.#channel;
     const gatherer = this.#gatherer;
