@@ -15,7 +15,7 @@ import msgspec
 
 from ..dacp import AppIdentifier
 from .calls import Steps, WithAio, call
-from .channels import REQUEST_SECONDS, Channel, ContextHandler, PrivateChannel, channel_of, checked, taking
+from .channels import HANDED, REQUEST_SECONDS, Channel, ContextHandler, PrivateChannel, channel_of, checked, taking
 from .client import Answer, Client, ContextListener, EventListener, IntentListener, Listener
 from .types import AgentEvent, AppIntent, AppMetadata, Context, ImplementationMetadata
 
@@ -78,7 +78,9 @@ class DesktopAgent(WithAio):
         It follows from channel to channel, and begins with the channel's last context where there is one. Returns the
         listener, whose `unsubscribe()` ends it.
         """
-        return (yield from self._client.begun(ContextListener(self._client, None, context_type, taking(handler, 2))))
+        return (
+            yield from self._client.begun(ContextListener(self._client, None, context_type, taking(handler, *HANDED)))
+        )
 
     # --- user channels
 
@@ -152,7 +154,7 @@ class DesktopAgent(WithAio):
 
         Whoever raised it gets that as the result; if the handler raises, "IntentHandlerRejected". Returns the listener.
         """
-        return (yield from self._client.begun(IntentListener(self._client, intent, taking(handler, 2))))
+        return (yield from self._client.begun(IntentListener(self._client, intent, taking(handler, *HANDED))))
 
     @call(REQUEST_SECONDS)
     def find_intent(
@@ -206,7 +208,7 @@ class DesktopAgent(WithAio):
         """Call `handler(event)` for the desktop agent's events: "userChannelChanged", or `None` for any."""
         if event_type not in (None, "userChannelChanged"):
             raise ValueError(f'an event is "userChannelChanged", or None for any; not {event_type!r}')
-        return (yield from self._client.begun(EventListener(self._client, event_type, taking(handler, 1))))
+        return (yield from self._client.begun(EventListener(self._client, event_type, taking(handler, "event"))))
 
     @property
     def listeners(self) -> tuple[Listener, ...]:

@@ -14,6 +14,7 @@ from .types import ChannelType, Context, ContextMetadata, DisplayMetadata
 
 REQUEST_SECONDS = 5.0
 """Seconds that an answer may take which the desktop agent gives at once."""
+HANDED = ("context", "metadata")
 ContextHandler = Callable[[Context, ContextMetadata], Any]
 """Gets a context and who sent it. May be `async def`, and may take the context alone."""
 
@@ -45,7 +46,7 @@ class Channel(WithAio):
     @call(REQUEST_SECONDS)
     def add_context_listener(self, context_type: str | None, handler: ContextHandler) -> Steps[Listener]:
         """Call `handler(context, metadata)` for contexts of this type (`None`: of any). Returns the listener."""
-        listener = ContextListener(self._client, self.id, context_type, taking(handler, 2), self.type)
+        listener = ContextListener(self._client, self.id, context_type, taking(handler, *HANDED), self.type)
         return (yield from self._client.begun(listener))
 
     def __eq__(self, other: object) -> bool:
@@ -65,17 +66,17 @@ class PrivateChannel(Channel):
     @call(REQUEST_SECONDS)
     def on_add_context_listener(self, handler: Callable[[str | None], Any]) -> Steps[Listener]:
         """Call `handler(context_type)` when another listens here, and for each who does already. Returns a listener."""
-        return (yield from self._on("addContextListener", taking(handler, 1)))
+        return (yield from self._on("addContextListener", taking(handler, "context_type")))
 
     @call(REQUEST_SECONDS)
     def on_unsubscribe(self, handler: Callable[[str | None], Any]) -> Steps[Listener]:
         """Call `handler(context_type)` when another listens no more, or has ended. Returns a listener."""
-        return (yield from self._on("unsubscribe", taking(handler, 1)))
+        return (yield from self._on("unsubscribe", taking(handler, "context_type")))
 
     @call(REQUEST_SECONDS)
     def on_disconnect(self, handler: Callable[[], Any]) -> Steps[Listener]:
         """Call `handler()` when another has left this channel, or has ended. Returns a listener."""
-        return (yield from self._on("disconnect", taking(handler, 0)))
+        return (yield from self._on("disconnect", taking(handler)))
 
     def _on(self, event: str, handler: Callable[..., Any]) -> Steps[Listener]:
         return (yield from self._client.begun(PrivateListener(self._client, self.id, event, handler)))
@@ -109,15 +110,23 @@ def result_of(returned: Any) -> dict[str, Any]:
     return {"context": checked(returned)}
 
 
-def taking(handler: Any, most: int) -> Callable[..., Any]:
-    """The handler, called with as many of `most` arguments as it takes. Raises `TypeError` for what is no function."""
+def taking(handler: Any, *names: str) -> Callable[..., Any]:
+    """The handler, called with as many of these arguments as it takes. Raises `TypeError` for what is no function.
+
+    A parameter with a default (`lambda context, app=app: …`) keeps it, unless it bears the argument's name.
+    """
     if not callable(handler):
         raise TypeError(f"a handler is a function, not {handler!r}")
     try:
-        parameters = inspect.signature(handler).parameters.values()
+        parameters = list(inspect.signature(handler).parameters.values())
     except ValueError:
         return handler
     if any(one.kind is one.VAR_POSITIONAL for one in parameters):
         return handler
-    count = sum(one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD) for one in parameters)
-    return handler if count >= most else lambda *arguments: handler(*arguments[:count])
+    positional = [one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    taken = 0
+    for parameter, name in zip(positional, names, strict=False):
+        if parameter.default is not parameter.empty and parameter.name != name:
+            break
+        taken += 1
+    return handler if taken >= len(names) else lambda *arguments: handler(*arguments[:taken])

@@ -1,14 +1,15 @@
 """What apps say to each other, told to the controllers that want to see it. Supervisor.
 
-The router's tap is on only while somebody watches. What it tells is put aside as it is, and told a few times a second,
-some of it each time: watching must cost the messages' own way next to nothing. Of what waits only so many are kept as
-the watchers keep themselves. So after a flood they have the last ones without a gap; during it, what was left out shows
-in the messages' numbers.
+The router's tap is on only while somebody watches. It notes what passes, and a few times a second some of that is told:
+watching must cost the messages' own way next to nothing. Of what waits only so many are kept as the watchers keep
+themselves. So after a flood they have the last ones without a gap; during it, what was left out shows in the messages'
+numbers.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from typing import Any
 
@@ -21,14 +22,12 @@ from .peer import Peer
 
 EVERY = 0.1
 """Seconds between two batches."""
-BATCH, BATCH_BYTES = 200, 1 << 20
-"""Messages, and bytes of them, after which a batch is complete."""
+BATCH, BATCH_BYTES = 100, 1 << 20
+"""Messages, and bytes of them, after which a batch is complete; a tenth of what is kept may go in any case."""
 WAITING_BYTES = 16 << 20
-"""Bytes of messages that may wait to be told."""
+"""Bytes of messages that may wait from one batch to the next."""
 BEHIND_BYTES = 4 << 20
 """Bytes that may wait for a controller before it is left out of a batch: its own answers go first."""
-UNTOLD = "heartbeatEvent"
-"""What nobody said to anybody."""
 
 
 class Traffic:
@@ -39,10 +38,8 @@ class Traffic:
         self._loop = asyncio.get_running_loop()
         self._watchers: dict[Peer, int] = {}
         self._waiting: deque[Routed] = deque()
-        self._size = 0
-        self._most = 0
-        self._count = 0
-        self._timer: asyncio.TimerHandle | None = None
+        self._batch_size = BATCH
+        self._task: asyncio.Task[None] | None = None
 
     def watch(self, peer: Peer, most: int) -> int:
         """From now on tell this controller, which keeps `most` messages; with 0, no longer.
@@ -53,34 +50,32 @@ class Traffic:
             self._watchers[peer] = most
         else:
             self._watchers.pop(peer, None)
-        self._most = max(self._watchers.values(), default=0)
-        self._supervisor.router.tap = self._take if self._watchers else None
-        if not self._watchers:
-            self._waiting.clear()
-            self._size = 0
-            if self._timer:
-                self._timer.cancel()
-                self._timer = None
-        return self._count
+        keep = max(self._watchers.values(), default=0)
+        self._waiting = deque(self._waiting, keep)
+        self._batch_size = max(BATCH, keep // 10)
+        router = self._supervisor.router
+        router.tap = self._waiting if self._watchers else None
+        if self._watchers and self._task is None:
+            self._task = self._loop.create_task(self._run(), name="traffic")
+        elif not self._watchers and self._task:
+            self._task.cancel()
+            self._task = None
+        return router.passed
 
-    def _take(self, routed: Routed) -> None:
-        if routed.type == UNTOLD:
-            return
-        self._count += 1
-        waiting = self._waiting
-        waiting.append(routed)
-        self._size += len(routed.data)
-        while len(waiting) > self._most or (self._size > WAITING_BYTES and len(waiting) > 1):
-            self._size -= len(waiting.popleft().data)
-        if self._timer is None:
-            self._timer = self._loop.call_later(EVERY, self._tell)
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(EVERY)
+            if self._waiting:
+                self._tell()
 
     def _tell(self) -> None:
+        size = sum(len(routed.data) for routed in self._waiting)
+        while size > WAITING_BYTES:
+            size -= len(self._waiting.popleft().data)
         batch = m.encode(m.Overheard(messages=self._batch()))
         for peer in self._watchers:
             if peer.backlog <= BEHIND_BYTES:
                 peer.send_bytes(batch)
-        self._timer = self._loop.call_later(EVERY, self._tell) if self._waiting else None
 
     def _batch(self) -> tuple[m.RoutedMessage, ...]:
         """The oldest that wait, as they are told."""
@@ -95,19 +90,20 @@ class Traffic:
                 )
             return known[instance]
 
+        epoch = time.time() - time.perf_counter()
+        seq = self._supervisor.router.passed - len(self._waiting)
         room = BATCH_BYTES
         told: list[m.RoutedMessage] = []
-        while self._waiting and len(told) < BATCH and room > 0:
-            seq = self._count - len(self._waiting) + 1
+        while self._waiting and len(told) < self._batch_size and room > 0:
+            seq += 1
             routed = self._waiting.popleft()
             size = len(routed.data)
-            self._size -= size
             room -= min(size, m.MAX_OVERHEARD)
             whole = size <= m.MAX_OVERHEARD
             told.append(
                 m.RoutedMessage(
                     seq=seq,
-                    time=routed.at,
+                    time=routed.went_out + epoch,
                     type=routed.type,
                     sender=routed.sender and named(routed.sender),
                     receivers=tuple(map(named, routed.receivers)),
@@ -115,7 +111,7 @@ class Traffic:
                     intent=routed.intent,
                     context_type=routed.context_type,
                     size=size,
-                    latency=routed.took,
+                    latency=routed.went_out - routed.came_in if routed.came_in else None,
                     raw=msgspec.Raw(routed.data if whole else b"null"),
                     head="" if whole else routed.data[: m.MAX_OVERHEARD].decode(errors="ignore"),
                 )

@@ -524,12 +524,14 @@ def test_handlers_take_as_many_arguments_as_they_like(pair):
         lambda context: heard.append(1),
         Both().method,
         lambda *arguments: heard.append(len(arguments)),
-        lambda context, metadata, more=1: heard.append(2),
+        lambda context, metadata, more=2: heard.append(more),
+        lambda context, more=1: heard.append(more),
+        lambda context, metadata=None: heard.append(1 + (metadata is not None)),
     ):
         channel.add_context_listener(None, handler)
     one.get_or_create_channel("own").broadcast({"type": "x"})
     two.settle()
-    assert heard == [0, 1, 2, 2, 2]
+    assert heard == [0, 1, 2, 2, 2, 1, 2]
     with pytest.raises(TypeError, match="a handler is a function"):
         channel.add_context_listener(None, "print")
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections import deque
+from time import perf_counter
 from typing import Any
 
 import msgspec
@@ -11,13 +11,16 @@ import msgspec
 from .instances import Instance, Request, event
 from .payloads import context_type
 
+UNTOLD = "heartbeatEvent"
+"""What nobody says to anybody."""
+
 
 class Routed(msgspec.Struct, frozen=True, gc=False):
     """A message that went from one instance to others, as a tap sees it.
 
-    `data`: as sent to each. `at`: seconds since the epoch when it was handed over. `took`: seconds since the request
-    that caused it had come in, `None` where none did. `channel`: where it went over one. `sender`: `None` for the
-    platform itself.
+    `data`: as sent to each. `came_in` and `went_out`: when the request that caused it had come in (0: none did), and
+    when it had been handed over, in seconds on `time.perf_counter`. `channel`: where it went over one. `sender`: `None`
+    for the platform itself.
     """
 
     type: str
@@ -27,21 +30,24 @@ class Routed(msgspec.Struct, frozen=True, gc=False):
     channel: str | None
     context_type: str | None
     intent: str | None
-    at: float
-    took: float | None
+    came_in: float
+    went_out: float
 
 
 class Post:
     """The way out for everything that an instance causes others to hear."""
 
     def __init__(self) -> None:
-        self.tap: Callable[[Routed], None] | None = None
+        self.tap: deque[Routed] | None = None
+        """Takes what passes, while somebody wants it: for each message no more than must be done at once."""
+        self.passed = 0
+        """Messages that the tap has taken, or would have if there was room."""
         self._came_in = 0.0
 
     def came_in(self) -> float:
         """A request has arrived; what follows, until `done`, is caused by it. Returns when, or 0 without a tap."""
-        if self.tap:
-            self._came_in = time.perf_counter()
+        if self.tap is not None:
+            self._came_in = perf_counter()
         return self._came_in
 
     def done(self) -> None:
@@ -70,24 +76,22 @@ class Post:
         for receiver in receivers:
             if receiver is not sender or echo:
                 receiver.send(data)
-        if self.tap:
-            heard = receivers
+        if self.tap is not None and type != UNTOLD:
             if sender in receivers and not echo:
-                heard = tuple(receiver for receiver in receivers if receiver is not sender)
-            took = self._since(self._came_in if since is None else since)
-            self.tap(Routed(type, sender, heard, data, channel, context_type, intent, time.time(), took))
+                receivers = tuple(receiver for receiver in receivers if receiver is not sender)
+            came_in = self._came_in if since is None else since
+            self.passed += 1
+            self.tap.append(
+                Routed(type, sender, receivers, data, channel, context_type, intent, came_in, perf_counter())
+            )
 
     def result(self, sender: Instance, request: Request, payload: dict[str, Any], intent: str) -> None:
         """Send an intent's result to who raised it: a second response to that request, caused by another instance."""
         type = "raiseIntentResultResponse"
         data = request.respond(type, payload)
-        if self.tap:
+        if self.tap is not None:
             heard = (request.sender,) if data else ()
             context = payload.get("intentResult", {}).get("context")
             kind = context_type(context) if context is not None else None
-            took = self._since(self._came_in)
-            self.tap(Routed(type, sender, heard, data, None, kind, intent, time.time(), took))
-
-    @staticmethod
-    def _since(moment: float) -> float | None:
-        return time.perf_counter() - moment if moment else None
+            self.passed += 1
+            self.tap.append(Routed(type, sender, heard, data, None, kind, intent, self._came_in, perf_counter()))

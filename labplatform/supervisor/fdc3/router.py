@@ -6,6 +6,7 @@ but for its type. What has the wrong form is answered with FDC3's error.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -151,13 +152,18 @@ class Router:
     # --- what the platform may do and see
 
     @property
-    def tap(self) -> Callable[[Routed], None] | None:
-        """Called for each message from an instance to others; it must return at once. `None` costs nothing."""
+    def tap(self) -> deque[Routed] | None:
+        """Where each message from an instance to others is noted, if that is wanted. `None` costs nothing."""
         return self._post.tap
 
     @tap.setter
-    def tap(self, tap: Callable[[Routed], None] | None) -> None:
+    def tap(self, tap: deque[Routed] | None) -> None:
         self._post.tap = tap
+
+    @property
+    def passed(self) -> int:
+        """How many messages were noted there, those included for which there was no room."""
+        return self._post.passed
 
     @property
     def user_channels(self) -> list[dict[str, Any]]:
