@@ -180,8 +180,8 @@ OUTSIDE = [
     "%00",
     "/etc/passwd",
     "link",
-    "_lab/..%2f..%2f..%2fmanifest.py",
-    "_lab/%2e%2e/src/agent.ts",
+    "_lab/..%2f..%2fmanifest.py",
+    "_lab/..%2fsrc%2fagent.ts",
     "_lab/nothing.css",
     "_lab/",
 ]

@@ -13,7 +13,7 @@ from sample_stage import Stage
 
 from labplatform.supervisor.slot import Slot
 
-PATIENCE = 15_000
+PATIENCE = 30_000
 """Milliseconds that a page has to show what a test waits for; a busy machine is no failure."""
 expect.set_options(timeout=PATIENCE)
 

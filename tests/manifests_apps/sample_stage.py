@@ -87,8 +87,16 @@ class Tabs(Hosts):
         self._platform.ended(slot, ending)
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    # A page asks for a dozen files at once; of five that may wait, the sixth is tried again after a second.
+    request_queue_size = 128
+
+
 class _Handler(SimpleHTTPRequestHandler):
     """Serves each app's folder under a name of its own, as `app://<app-id>/` does."""
+
+    protocol_version = "HTTP/1.1"
 
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
@@ -102,8 +110,7 @@ class Stage:
     """Supervisor, web server, and market-data once it is started. Everything of the supervisor's runs on `loop`."""
 
     def __init__(self) -> None:
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, directory="/nonexistent"))
-        self.server.daemon_threads = True
+        self.server = _Server(("127.0.0.1", 0), partial(_Handler, directory="/nonexistent"))
         self._folder = tempfile.TemporaryDirectory()
         self.loop = asyncio.new_event_loop()
         self._threads = [

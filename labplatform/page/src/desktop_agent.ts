@@ -1,8 +1,8 @@
 /**
  * `window.fdc3`: FDC3's own proxy of a desktop agent, `@finos/fdc3-agent-proxy`, on our messaging. In the page's renderer.
  *
- * Nothing is chosen in the page: the supervisor asks its resolver where an intent has several handlers, and channels are
- * picked in the window's frame. So the proxy's own dialogs stay away.
+ * The proxy asks nobody anything: the supervisor asks its resolver where an intent has several handlers, and a page that
+ * wants a channel picker has one of its own, such as the kit's. So the proxy's own dialogs stay away.
  */
 
 import { DefaultAppSupport, DefaultHeartbeatSupport } from "@finos/fdc3-agent-proxy";
