@@ -24,9 +24,17 @@ class PageFigures:
 
 
 def app_metrics(
-    at: float, now: float, rows: tuple[ProcessInfo, ...], page: PageFigures, page_pulse: Pulse | None, gui_pulse: Pulse
+    at: float,
+    now: float,
+    rows: tuple[ProcessInfo, ...],
+    page: PageFigures,
+    page_pulse: Pulse | None,
+    gui_pulse: Pulse,
+    memory: int | None = None,
 ) -> AppMetrics:
-    """`at`: seconds since the epoch; `now`: the clock of the pulses. `page_pulse`: `None` for an app without a page."""
+    """`at`: seconds since the epoch; `now`: the clock of the pulses. `page_pulse`: `None` for an app without a page.
+    `memory`: bytes as its limit counts them, where something else does than the sum of the processes.
+    """
     known = [row for row in rows if row.pss is not None and row.uss is not None and row.measured is not None]
     complete = bool(rows) and len(known) == len(rows)
     page_lag = None
@@ -35,7 +43,7 @@ def app_metrics(
         page_lag = _worse(told if told is not None else answered, page_pulse.silent_for(now))
     return AppMetrics(
         at=at,
-        memory=sum(row.memory for row in rows),
+        memory=sum(row.memory for row in rows) if memory is None else memory,
         rss=sum(row.rss for row in rows),
         cpu=sum(row.cpu for row in rows),
         threads=sum(row.threads for row in rows),

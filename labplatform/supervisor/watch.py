@@ -131,17 +131,18 @@ class Watch:
             if rows is None:
                 continue
             host.group.seen(rows)
+            used = host.group.usage().memory
             memory += sum(row.memory for row in rows)
             cpu += sum(row.cpu for row in rows)
             for slot in self._hosts.tenants(host):
                 page_pulse = slot.page_pulse if slot.has_page else None
                 slot.processes = rows
-                slot.metrics = app_metrics(sample.at, now, rows, slot.page_figures, page_pulse, slot.gui_pulse)
+                slot.metrics = app_metrics(sample.at, now, rows, slot.page_figures, page_pulse, slot.gui_pulse, used)
                 slot.history.add(slot.metrics, slot.life.incarnation, rows)
                 self._platform.recycling.sampled(slot)
                 settled = slot.state is State.RUNNING and sample.at - (slot.ready_at or sample.at) > SETTLED
                 if settled and slot.tier == self._platform.limits.name:
-                    self._platform.limits_judge.saw(slot.has_page, host.group.usage().memory)
+                    self._platform.limits_judge.saw(slot.has_page, used)
                 self._platform.touch(slot)
         if own := sample.trees.get(os.getpid()):
             self.metrics = m.PlatformMetrics(

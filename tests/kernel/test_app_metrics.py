@@ -132,7 +132,7 @@ def test_a_launch_that_may_be_one_too_many_for_the_container_is_announced():
         # Enough for it to run, and less than the usual need beside what has to stay free.
         (group / "memory.limit_in_bytes").write_text(str(520 << 20))
         # Some of it is taken, so that what is left is less than an app takes.
-        hold = f"held = bytearray(b'1') * ({360 << 20}); {IN_A_CONTAINER}"
+        hold = f"held = bytearray(b'1') * ({335 << 20}); {IN_A_CONTAINER}"
         enter = ["sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"', str(group), sys.executable, "-c"]
         done = subprocess.run([*enter, hold, str(APPS)], capture_output=True, text=True, timeout=100)
         said = json.loads(done.stdout.splitlines()[-1])["said"]

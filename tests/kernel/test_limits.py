@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
+import subprocess
+import sys
 import time
+import uuid
 from types import SimpleNamespace
 
 import pytest
@@ -14,7 +19,8 @@ from support.processes import below, groups_without_a_platform, send, until
 
 from labplatform import Heartbeat, ResourceLimits
 from labplatform.errors import AppGone, LaunchError, LimitError, NotRunning, StartError
-from labplatform.supervisor.limits import TIERS
+from labplatform.supervisor.limits import TIERS, cgroupfs
+from labplatform.supervisor.limits.cgroup1 import own_folder
 
 MB = 1_000_000
 PATIENT = Heartbeat(interval=0.5, silent_after=6, ended_after=20)
@@ -115,6 +121,60 @@ def test_a_limit_below_what_it_uses_ends_it_and_one_from_the_manifest_holds_from
     with pytest.raises(LaunchError, match=r"greedy did not launch: .*200 MB") as failed:
         lab.launch("greedy", timeout=60, resource_limits=ResourceLimits(max_memory="200MB"))
     assert failed.value.detail["reason"] == "memory-limit"
+
+
+# --- told apart -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tier", TIER_NAMES)
+def test_a_strangers_kill_and_v8s_own_limit_are_not_taken_for_the_memory_limit(platform, tier):
+    lab = _start(platform, APPS, limits=tier)
+    limits = ResourceLimits(max_memory="700MB", js_heap="64MiB")
+    app = lab.launch("hello", timeout=60, resource_limits=limits)
+    until(lambda: any(process.role == "renderer" for process in app.processes), 20, "its renderer")
+    send(next(process.pid for process in app.processes if process.role == "renderer"), signal.SIGKILL)
+    until(lambda: app.incarnation == 2, 30, "its end")
+    assert app.reason == "killed", app.detail
+    app.wait_for("running", 60)
+    send(app.pid, signal.SIGKILL)
+    until(lambda: app.incarnation == 3, 30, "its end")
+    assert app.reason == "killed", app.detail
+    app.wait_for("running", 60)
+    app.crash("oom", timeout=60)
+    assert app.reason == "oom", app.detail
+
+
+IN_A_CONTAINER = f"""
+import json, sys
+from labplatform import LabError, Platform
+with Platform({str(APPS)!r}, display="offscreen", limits=sys.argv[1]) as lab:
+    app = lab.launch("hello", timeout=60)
+    try:
+        app.evaluate_js({LEAK % (60, 5)!r}, timeout=60)
+    except LabError:
+        pass
+    print(json.dumps([app.reason, app.detail]))
+"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("tier", TIER_NAMES)
+def test_the_machines_own_out_of_memory_killer_is_named(tier):
+    """Here it is a container's: memory runs out for all of the platform, and nobody has a limit of its own."""
+    own = own_folder("memory")
+    if own is None or not os.access(own, os.W_OK):
+        pytest.skip("a container of the test's own needs a writable cgroup v1 of memory")
+    group = own / f"lab-test-{uuid.uuid4().hex}"
+    group.mkdir()
+    try:
+        (group / "memory.limit_in_bytes").write_text(str(600 << 20))
+        enter = ["sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"', str(group), sys.executable, "-c"]
+        done = subprocess.run([*enter, IN_A_CONTAINER, tier], capture_output=True, text=True, timeout=100)
+        reason, detail = json.loads(done.stdout.splitlines()[-1])
+        assert reason == "memory-eviction", detail
+        assert "ran out of memory" in detail
+    finally:
+        assert cgroupfs.remove(group)
 
 
 # --- processes --------------------------------------------------------------------------------------------------------
@@ -315,7 +375,7 @@ def test_nothing_stays_behind_when_the_supervisor_is_killed_while_it_holds_apps(
         until(lambda app=app: app.usage.throttled > 5, 60, "it to be throttled")
         held = set(below(lab.supervisor_pid))
         before = groups_without_a_platform()
-        send(lab.supervisor_pid, 9)
+        send(lab.supervisor_pid, signal.SIGKILL)
         until(lambda held=held: not held & set(below()), 20, "the end of its apps")
         until(lambda before=before: groups_without_a_platform() <= before, 20, "the end of its groups")
 
