@@ -120,7 +120,7 @@ class ThreadWatcher:
 
 def _ended_at(app: App, incarnation: int) -> float:
     return next(
-        entry.time for entry in app.history if entry.kind == "ended" and entry.event["incarnation"] == incarnation
+        entry.time for entry in app.events if entry.kind == "ended" and entry.event["incarnation"] == incarnation
     )
 
 

@@ -19,8 +19,8 @@ def measure(stage: Stage) -> Measured:
         for _ in stage.rounds(stage.times(5, 1)):
             app = platform.launch("tiny")
             app.crash("hang")
-            fault = next(entry.time for entry in reversed(app.history) if entry.kind == "fault")
-            silent = next(entry.time for entry in reversed(app.history) if entry.kind == "silent")
+            fault = next(entry.time for entry in reversed(app.events) if entry.kind == "fault")
+            silent = next(entry.time for entry in reversed(app.events) if entry.kind == "silent")
             pings.append((silent - fault) / interval)
             app.kill()
     # The first ping that goes unanswered is up to one interval away, and an open one counts when the next goes out.
