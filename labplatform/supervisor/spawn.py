@@ -77,6 +77,7 @@ class HostProcess:
         self._held: list[bytes] | None = None
         self.exited = asyncio.Event()
         self._answered = asyncio.Event()
+        self._killed = self._let_run = False
 
         ours, theirs = socket.socketpair()
         environ = {key: value for key, value in os.environ.items() if not key.startswith(("JPY_", "JUPYTER"))}
@@ -162,7 +163,11 @@ class HostProcess:
 
     def kill(self) -> None:
         """SIGKILL the host and everything below it; it is under way when this returns."""
+        self._killed = True
         self.group.kill_all()
+        if not self._let_run and self._returncode is None:
+            # Held still, and perhaps not in its group yet.
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
     def share_run(self) -> float:
         """Of the time since this was asked last, the share in which it was let run: less than 1 where it has used up
@@ -185,6 +190,9 @@ class HostProcess:
             if self._returncode is None:
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
         else:
+            if self._killed:
+                return
+            self._let_run = True
             with contextlib.suppress(BrokenPipeError), self._process.stdin as gate:
                 gate.write(f"{linux.usual_files()}\n".encode())
 
