@@ -31,10 +31,8 @@ from .fdc3.desk import Choice, Question
 from .peer import Peer
 from .slot import Slot
 
-MOST_OPEN = 50
-"""Questions that may be open on one platform; one more is refused."""
 MOST_OF_ONE = 5
-"""Questions of one instance that may be open."""
+"""Questions of one instance that may be open; one more is refused."""
 MOST_OPTIONS = 300
 """Options of one question; those beyond are left out."""
 LARGEST_GLYPH = 8 << 10
@@ -94,8 +92,6 @@ class Resolving:
 
     async def __call__(self, asked: Question) -> Choice | None:
         """Ask, and wait for the answer. Raises `LabError` if nobody can be asked, or has none to give."""
-        if len(self._open) >= MOST_OPEN:
-            raise LabError(f"{MOST_OPEN} questions are open on this platform, and no more are asked")
         if sum(one.raiser == asked.raiser for one in self._open.values()) >= MOST_OF_ONE:
             raise LabError(f"{MOST_OF_ONE} questions of it are open, and no more are asked")
         until = time.time() + self._seconds

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.choosing import INSTRUMENT, make_choosing_apps, outcome, raise_intent
+from support.apps import make_app
+from support.choosing import INSTRUMENT, listens, make_choosing_apps, outcome, raise_intent
 from support.processes import until
 
 from labplatform import IntentOption, IntentQuestion, messages
 from labplatform.connection import Connection
 from labplatform.errors import BlockingCallInObserver, FDC3Error
+from labplatform.supervisor.resolving import MOST_OF_ONE, MOST_OPTIONS
 
 
 @pytest.fixture
@@ -199,18 +201,21 @@ def test_people_choose(platform, apps):
 
     # A flood: so many questions at once, and not more.
     raiser.wait_for("running", timeout=30)
-    numbers = [raise_intent(raiser) for _ in range(7)]
-    assert [outcome(raiser, number) for number in numbers[5:]] == ["ResolverUnavailable"] * 2
-    assert len(lab.questions) == 5
-    assert remarks(lab, "5 questions of it are open")
+    numbers = [raise_intent(raiser) for _ in range(MOST_OF_ONE + 2)]
+    assert [outcome(raiser, number) for number in numbers[MOST_OF_ONE:]] == ["ResolverUnavailable"] * 2
+    assert len(lab.questions) == MOST_OF_ONE
+    assert remarks(lab, f"{MOST_OF_ONE} questions of it are open")
 
     # The widget is taken away: nobody is left.
     shows(lab, "nobody")
-    assert [outcome(raiser, number) for number in numbers[:5]] == ["ResolverUnavailable"] * 5
+    assert [outcome(raiser, number) for number in numbers[:MOST_OF_ONE]] == ["ResolverUnavailable"] * MOST_OF_ONE
     assert lab.questions == ()
 
 
 def test_the_notebook_raises_and_handles(platform, apps):
+    many = listens(ViewMany="View Many")
+    for number in range(MOST_OPTIONS + 1):
+        make_app(apps, f"one-{number}", page=None, python="", interop=many)
     lab = platform(apps)
     lab.launch("wire")
     agent = lab.desktop_agent
@@ -233,6 +238,13 @@ def test_the_notebook_raises_and_handles(platform, apps):
     assert (asked[0].raiser.app_id, asked[0].raiser.place) == ("jupyter", None)
     assert asked[0].raiser.title == agent.get_info().app_metadata.title
     lab.unobserve(answer, names="questions")
+
+    # A choice has its bounds.
+    lab.resolver = lambda question: asked.append(question)
+    with pytest.raises(FDC3Error, match="UserCancelledResolution"):
+        agent.raise_intent("ViewMany", INSTRUMENT)
+    assert len(asked[-1].options) == MOST_OPTIONS
+    lab.resolver = None
 
     # As a handler it is an option like others, until it takes no more part.
     agent.add_intent_listener("ViewChart", lambda context, metadata: None)

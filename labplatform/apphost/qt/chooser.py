@@ -32,7 +32,7 @@ ROW, NARROW_ROW = 44, 54
 NARROW = 300
 
 
-class Look(NamedTuple):
+class Palette(NamedTuple):
     """The colours of one theme."""
 
     ground: str
@@ -45,13 +45,15 @@ class Look(NamedTuple):
     scrim: str
 
 
-LIGHT = Look("#FFFFFF", "#F6F7F8", "#DCE0E4", "#8A939C", "#1A1D21", "#454C54", "#626B74", "#80111315")
-DARK = Look("#111315", "#1A1D20", "#30353A", "#717B85", "#ECEFF2", "#B7BFC7", "#8D97A1", "#A0000000")
+LIGHT = Palette("#FFFFFF", "#F6F7F8", "#DCE0E4", "#8A939C", "#1A1D21", "#454C54", "#626B74", "#80111315")
+DARK = Palette("#111315", "#1A1D20", "#30353A", "#717B85", "#ECEFF2", "#B7BFC7", "#8D97A1", "#A0000000")
 NEUTRAL = "#8A939C"
 """The colour of an app that has none."""
+PALE = 200
+"""Grey value, of 255, from which on a letter is dark on an app's colour."""
 
 
-def look_for(theme: m.Theme) -> Look:
+def palette_for(theme: m.Theme) -> Palette:
     """The platform's theme, or the desktop's where that is left to it."""
     if theme == "auto":
         dark = QtGui.QGuiApplication.styleHints().colorScheme() == QtCore.Qt.ColorScheme.Dark
@@ -87,10 +89,11 @@ def _draw_glyph(painter: QtGui.QPainter, box: QtCore.QRect, party: m.Party) -> N
     if drawing is not None and drawing.isValid():
         drawing.render(painter, QtCore.QRectF(box))
         return
+    ground = QtGui.QColor(party.color or NEUTRAL)
     painter.setPen(QtCore.Qt.PenStyle.NoPen)
-    painter.setBrush(QtGui.QColor(party.color or NEUTRAL))
+    painter.setBrush(ground)
     painter.drawRoundedRect(box, box.width() / 4, box.width() / 4)
-    painter.setPen(QtGui.QColor("#FFFFFF"))
+    painter.setPen(QtGui.QColor(LIGHT.ink if QtGui.qGray(ground.rgb()) > PALE else "#FFFFFF"))
     painter.setFont(_font(round(box.width() * 0.6), 650))
     painter.drawText(box, QtCore.Qt.AlignmentFlag.AlignCenter, party.title.strip()[:1].upper())
 
@@ -127,7 +130,7 @@ class _Button(QtWidgets.QAbstractButton):
 
     pointed_at = QtCore.Signal(object)
 
-    def __init__(self, look: Look, words: str, taken: Callable[[], None]) -> None:
+    def __init__(self, look: Palette, words: str, taken: Callable[[], None]) -> None:
         super().__init__()
         self._look = look
         self.setMouseTracking(True)
@@ -162,7 +165,7 @@ class _Button(QtWidgets.QAbstractButton):
 class _Cancel(_Button):
     """Ends the question without a choice."""
 
-    def __init__(self, look: Look, taken: Callable[[], None]) -> None:
+    def __init__(self, look: Palette, taken: Callable[[], None]) -> None:
         super().__init__(look, "Cancel", taken)
         self.setFixedSize(QtGui.QFontMetrics(_font(13)).horizontalAdvance("Cancel") + 30, 28)
 
@@ -178,7 +181,7 @@ class _Cancel(_Button):
 class _Option(_Button):
     """One way to handle the intent."""
 
-    def __init__(self, look: Look, option: m.IntentOption, narrow: bool, taken: Callable[[], None]) -> None:
+    def __init__(self, look: Palette, option: m.IntentOption, narrow: bool, taken: Callable[[], None]) -> None:
         super().__init__(look, str(option), taken)
         self._option, self._narrow = option, narrow
         self.setAccessibleDescription(option.description)
@@ -238,7 +241,7 @@ class _Panel(QtWidgets.QFrame):
     """One question, in words and buttons."""
 
     def __init__(
-        self, over: QtWidgets.QWidget, look: Look, question: m.IntentQuestion, answer: Callable[[int | None], None]
+        self, over: QtWidgets.QWidget, look: Palette, question: m.IntentQuestion, answer: Callable[[int | None], None]
     ) -> None:
         super().__init__(over)
         self._look, self._until = look, question.until
@@ -334,7 +337,7 @@ class Chooser(QtWidgets.QWidget):
         super().__init__(window)
         self.hide()
         self._window, self._theme, self._below, self._answer = window, theme, below, answer
-        self._look = look_for(theme)
+        self._look = palette_for(theme)
         self._questions: dict[int, m.IntentQuestion] = {}
         self._panel: _Panel | None = None
         self._shown: int | None = None
@@ -377,7 +380,7 @@ class Chooser(QtWidgets.QWidget):
             self._leave()
             return
         if self._shown is None:
-            self._look = look_for(self._theme)
+            self._look = palette_for(self._theme)
             self._focus_before = self._window.focusWidget()
         self._shown = question.number
         self.setGeometry(self._window.rect().adjusted(0, self._below, 0, 0))

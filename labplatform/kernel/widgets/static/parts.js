@@ -15,6 +15,7 @@ const STATES = {
   "backing-off": ["Backing off", shape(stroke("M12.9 6.2A5.3 5.3 0 1 0 13.3 9M13.6 2.9v3.7H9.9"))],
   failed: ["Failed", shape(stroke("M5.4 2h5.2L14 5.4v5.2L10.6 14H5.4L2 10.6V5.4z", 1.6) + stroke("M8 4.9v3.6M8 11v.2", 1.9))],
 };
+const PALE = 200; // grey value, of 255, from which on a letter is dark on an app's colour
 const LOST = ["No answer from kernel", STATES.stopped[1]];
 
 function make(tag, name, parent) {
@@ -36,6 +37,8 @@ function chip(parent, look) {
     node.textContent = look.title.trim().slice(0, 1).toUpperCase();
     node.style.setProperty("--labplatform-app", look.color || "");
     node.classList.add("labplatform-letter");
+    const [red, green, blue] = [1, 3, 5].map((at) => parseInt((look.color || "#8a939c").slice(at, at + 2), 16));
+    node.classList.toggle("labplatform-pale", 0.3 * red + 0.59 * green + 0.11 * blue > PALE);
   }
 }
 
