@@ -122,7 +122,7 @@ def test_a_slow_function_meets_the_deadline_and_the_ends_of_others(platform, app
     wire.kill()
     go_on.release()
     assert outcome(raiser, number) == "TargetInstanceUnavailable"
-    assert asked[-1].options[-1].app_id == "wire"
+    assert (len(asked), asked[-1].options[-1].app_id) == (2, "wire"), "asked again because an option had ended"
 
     # The raiser ends: a question that waits for its turn behind the one it was about is not asked any more.
     first, second = raise_intent(raiser), raise_intent(raiser)
