@@ -8,7 +8,9 @@ bytes mean is left to `places`.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import ssl
 import threading
 import time
 import zlib
@@ -190,10 +192,21 @@ def _in_words(error: Exception, network: Network, url: str) -> str:
         proxy = network.proxy_for(url)
     except ValueError:
         proxy = ""
-    text = str(error) or type(error).__name__
+    text = _system_says(error) or str(error) or type(error).__name__
     if "CERTIFICATE_VERIFY_FAILED" in text:
         why = text.partition("verify failed: ")[2].partition(" (_ssl")[0] or text
         text = f"its certificate is not trusted: {why}. If it is your company's, name its CA in SSL_CERT_FILE"
     if isinstance(error, zlib.error):
         text = f"its answer cannot be unpacked: {text}"
     return f"cannot be fetched{f' through the proxy {without_secret(proxy)}' if proxy else ''}: {text}"
+
+
+def _system_says(error: BaseException | None) -> str:
+    """What the operating system said at the root of it, such as "Connection refused"; empty if it said nothing."""
+    while error is not None:
+        if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) and error.strerror:
+            # asyncio writes its own words in place of the system's.
+            return os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror
+        inside = error.exceptions[0] if isinstance(error, ExceptionGroup) else None
+        error = inside or error.__cause__ or error.__context__
+    return ""
