@@ -34,27 +34,51 @@ class Link:
         self._socket = sock
         self._unframer = Unframer(Reader(ToHost))
         self._outgoing: queue.Queue[bytes] = queue.Queue(QUEUED_FRAMES)
+        self._order = threading.Lock()
+        self._started = False
         self._early: list[Any] = []
         self._wrote_at = time.monotonic()
         self._writer = threading.Thread(target=self._write, name="link-writer", daemon=True)
 
     def send(self, message: Any) -> bool:
         """Queue one message for the supervisor; from any thread, the GUI's too. False if there was no room for it."""
-        try:
-            self._outgoing.put_nowait(frame(message))
+        if self._put(frame(message)):
             return True
-        except queue.Full:
-            if time.monotonic() - self._wrote_at > STUCK:
-                print(f"labplatform: the supervisor has read nothing for {STUCK:g} s", file=sys.stderr, flush=True)
-                os._exit(LOST_SUPERVISOR)
-            return False
+        if time.monotonic() - self._wrote_at > STUCK:
+            print(f"labplatform: the supervisor has read nothing for {STUCK:g} s", file=sys.stderr, flush=True)
+            os._exit(LOST_SUPERVISOR)
+        return False
 
     def send_patiently(self, message: Any, give_up: threading.Event) -> None:
         """Queue one message, once few enough are waiting; for a Python side, on its own thread."""
         data = frame(message)
         while self._outgoing.qsize() >= PATIENT_FRAMES and not give_up.wait(0.002):
             pass
-        self._outgoing.put(data, timeout=STUCK)
+        if not self._put(data):
+            raise queue.Full
+
+    def _put(self, data: bytes) -> bool:
+        with self._order:
+            # Where nothing waits, what the socket takes at once need not wait for another thread.
+            if self._started and not self._outgoing.unfinished_tasks:
+                data = data[self._write_some(data) :]
+            try:
+                if data:
+                    self._outgoing.put_nowait(data)
+            except queue.Full:
+                return False
+        return True
+
+    def _write_some(self, data: bytes) -> int:
+        """Bytes that could be written without waiting."""
+        try:
+            sent = self._socket.send(data, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return 0
+        except OSError:
+            os._exit(0)
+        self._wrote_at = time.monotonic()
+        return sent
 
     def first(self) -> Any:
         """Wait for the first message, the order to this host. Returns `None` at end of file."""
@@ -68,6 +92,7 @@ class Link:
     def start(self) -> None:
         """Begin to send. Not before: a host confines itself first, and that holds for threads which start later."""
         self._writer.start()
+        self._started = True
 
     def listen(self, receive: Callable[[Any], None]) -> None:
         """From now on call `receive` for each message."""

@@ -8,8 +8,6 @@
  * where it was made, and makes larger loads.
  */
 
-"use strict";
-
 /** Loads on their way to the supervisor, and those from it after which it is told how many were taken. */
 const { most: MOST_LOADS, tell: TELL_AFTER } = __RELAY__.loads;
 /** Characters after which a load is full. */

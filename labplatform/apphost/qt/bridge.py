@@ -39,7 +39,8 @@ def relay_script(origin: str, name: str) -> str:
     """The relay for documents of this origin; `name` is how the page agent finds it, and a secret from all others."""
     config = {"origin": origin, "name": name, "loads": {"most": m.LOADS, "tell": m.LOADS_TAKEN}}
     relay = page_relay().read_text(encoding="utf-8")
-    return f"(() => {{ {_channel_library()}\n(() => {{ const __RELAY__ = {json.dumps(config)};\n{relay}\n}})(); }})();"
+    body = f'"use strict"; const __RELAY__ = {json.dumps(config)};\n{relay}'
+    return f"(() => {{ {_channel_library()}\n(() => {{ {body}\n}})(); }})();"
 
 
 class Bridge(QtCore.QObject):

@@ -1,5 +1,5 @@
 /**
- * Frames of the page's WebSocket: a message each, or several, one a line. In the page's renderer.
+ * Frames of the page's connection: a message each, or several, one a line. In the page's renderer.
  *
  * A frame costs a browser several times what a message does, so those that are sent together go together.
  */
