@@ -384,7 +384,7 @@ def _limits() -> Iterator[Check]:
     except (OSError, subprocess.SubprocessError, msgspec.DecodeError) as error:
         words = getattr(error, "stderr", None) or b""
         said = words.decode(errors="replace").strip().splitlines()[-1:] or [str(error)]
-        yield Check("limits", "problem", f"no way to enforce them could be tried: {said[0]}")
+        yield Check("limits", "problem", f"how they could be enforced was not found out: {said[0]}")
         return
     yield Check("limits", "ok", f"of apps are enforced by {held.tier}; memory is {held.counts}")
     if held.why:

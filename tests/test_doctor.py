@@ -18,6 +18,7 @@ from labplatform import doctor, machine, messages, network, resources
 from labplatform.doctor import Check, Report, as_json, as_text, known_bad, report
 from labplatform.errors import LaunchError
 from labplatform.messages import ConnectionFile, SandboxInfo
+from labplatform.supervisor.limits import TIERS
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads Linux's own files")
 
@@ -50,6 +51,8 @@ def test_everything_is_looked_at_once(runtime):
             "runtime folder",
             "connection files",
             "cgroups",
+            "limits",
+            "limits, but",
             "sample data",
             "page agent",
         ),
@@ -72,6 +75,17 @@ def test_it_agrees_with_the_machine(runtime):
     assert check("runtime folder", found).found == str(runtime)
     first = re.findall(r" - cgroup \S+ (?:\S*,)?memory", Path("/proc/self/mountinfo").read_text())
     assert ("v1 controllers" in check("cgroups", found).found) == bool(first)
+
+
+@linux
+def test_which_tier_of_limits_works_is_tried_and_told(runtime, monkeypatch):
+    found = report()
+    tier = re.match(r"of apps are enforced by (\S+); memory is ", check("limits", found).found)[1]
+    assert tier in ("cgroup-v2", "systemd", "cgroup-v1", "watchdog")
+    better = [one.found for one in found.checks if one.name == "limits, not by"]
+    assert bool(better) == (tier != TIERS[0].name)
+    monkeypatch.setattr(sys, "executable", "/nonexistent/python")
+    assert check("limits").state == "problem"
 
 
 # --- the way to the web -----------------------------------------------------------------------------------------------

@@ -31,14 +31,16 @@ from . import (
     idle,
     intent,
     launch,
+    limits,
     memory,
     start,
     stop,
+    throttle,
     together,
 )
 from .stage import Stage
 
-STANDING = (start, launch, together, stop, memory, idle, death, hang)
+STANDING = (start, launch, together, stop, memory, idle, death, hang, limits, throttle)
 TALKING = (broadcast, burst, fanout, intent, busy, bridge)
 TABLES: dict[str, ModuleType] = {module.__name__.rpartition(".")[2]: module for module in (*STANDING, *TALKING)}
 INTERRUPTED = 130

@@ -22,7 +22,7 @@ WINDOW = 20.0
 QUICK_WINDOW = 5.0
 
 
-def _shares(groups: list[list[psutil.Process]], seconds: float) -> list[float]:
+def shares(groups: list[list[psutil.Process]], seconds: float) -> list[float]:
     """Percent of one core that each group uses over some seconds."""
     time.sleep(SETTLE)
     began = time.perf_counter()
@@ -43,14 +43,14 @@ def measure(stage: Stage) -> Measured:
         with stage.platform() as platform:
             platform.launch_all(*["tiny"] * APPS, timeout=60)
             root = psutil.Process(platform.supervisor_pid)
-            own, rest = _shares([[root], root.children(recursive=True)], seconds)
+            own, rest = shares([[root], root.children(recursive=True)], seconds)
             supervisor.append(own)
             apps.append(rest)
         with contextlib.ExitStack() as running:
             started = [running.enter_context(Script()) for _ in range(APPS)]
             for rival in started:
                 rival.loaded()
-            scripts += _shares([[p for rival in started for p in rival.processes()]], seconds)
+            scripts += shares([[p for rival in started for p in rival.processes()]], seconds)
     return (
         Row(what="supervisor, samplers included", unit="percent of one core", values=tuple(supervisor), target=TARGET),
         Row(what=f"the {APPS} apps together", unit="percent of one core", values=tuple(apps)),

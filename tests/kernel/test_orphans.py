@@ -235,6 +235,17 @@ def test_the_supervisor_is_killed(platform):
     lab.stop()
 
 
+def test_an_orphan_stays_with_its_app_and_goes_with_it(platform):
+    """By no sandbox and no control group, but because an app host takes in what loses its parent below it."""
+    with platform(boundary="off", limits="watchdog", sampling=0.2) as lab:
+        app, service = lab.launch("hello"), lab.launch("forks")
+        grandchild = app.evaluate_js(PID_OF_THE_GRANDCHILD, timeout=20)
+        until(lambda: grandchild in [process.pid for process in service.processes], 10, "it to be seen as its app's")
+        send(service.pid, signal.SIGKILL)
+        until(lambda: not runs(grandchild), 10, "its end")
+        assert app.evaluate_js("1 + 1", timeout=10) == 2
+
+
 def test_a_call_under_way_ends_when_the_supervisor_does(platform):
     lab = platform()
     app = lab.launch("hello")

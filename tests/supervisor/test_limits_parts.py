@@ -216,6 +216,26 @@ def test_the_pids_given_out_are_all_of_them(spawned):
     assert seen is None or set(pids) <= set(seen)
 
 
+def test_where_pids_are_too_many_or_not_told_the_trees_are_listed_instead_now_and_then(monkeypatch):
+    told = [100]
+    monkeypatch.setattr(Newcomers, "_now", lambda self: told[0])
+    monkeypatch.setattr(members, "LIST_EVERY", 0.2)
+    newcomers = Newcomers()
+    told[0] = 103
+    assert list(newcomers.take()) == [101, 102, 103]
+    told[0] = 103 + members.MOST_NEW + 1
+    assert newcomers.take() is None
+    told[0] = 5  # they began anew
+    assert list(newcomers.take()) == []
+    until(lambda: newcomers.take() is None, 5, "the next listing, which is still owed")
+    told[0] = 7
+    assert list(newcomers.take()) == [6, 7]
+    told[0] = -1
+    until(lambda: newcomers.take() is None, 5, "a listing where nothing is told")
+    assert list(newcomers.take()) == []
+    newcomers.close()
+
+
 def test_memory_and_cpu_of_members_are_those_of_their_processes(spawned):
     code = """
 import sys, time

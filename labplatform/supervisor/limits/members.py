@@ -17,6 +17,8 @@ from .headroom import Cheap
 
 MOST_NEW = 400
 """Pids given out between two looks from which on listing the trees costs less."""
+LIST_EVERY = 0.2
+"""Seconds between two listings of all trees, at least."""
 WORTH_READING = 100_000
 """Nanoseconds of CPU in which a process cannot have written much; only after them its memory is read again."""
 
@@ -41,15 +43,26 @@ class Newcomers:
     def __init__(self) -> None:
         self._file = os.open("/proc/loadavg", os.O_RDONLY | os.O_CLOEXEC)
         self._last = self._now()
+        self._missed = False
+        self._listed = 0.0
 
     def _now(self) -> int:
         # The fifth field: the pid given out last. https://docs.kernel.org/filesystems/proc.html#kernel-data
-        return int(_pread(self._file).split()[4])
+        fields = _pread(self._file).split()
+        return int(fields[4]) if len(fields) > 4 else -1
 
     def take(self) -> range | None:
-        """Them, of threads as well; `None` if they are too many or began anew from the lowest: list the trees then."""
+        """Them, of threads as well; `None` where the trees are to be listed instead: they are too many, they began anew
+        from the lowest, or the system does not tell. That costs more, and is asked for a few times a second at most.
+        """
         before, self._last = self._last, self._now()
-        if self._last < before or self._last - before > MOST_NEW:
+        if before < 0 or self._last < before or self._last - before > MOST_NEW:
+            self._missed = True
+        if self._missed:
+            now = time.monotonic()
+            if now - self._listed < LIST_EVERY:
+                return range(0)
+            self._missed, self._listed = False, now
             return None
         return range(before + 1, self._last + 1)
 
