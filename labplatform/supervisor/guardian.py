@@ -83,7 +83,8 @@ def let_die(group: str) -> None:
             with contextlib.suppress(OSError), open(path, "w") as file:
                 file.write(word)
     with contextlib.suppress(OSError), open(os.path.join(group, "cgroup.procs")) as file:
-        for pid in file.read().split():
+        # 0 is a process that is not visible from here; to `kill`, it would be this process's own group.
+        for pid in filter("0".__ne__, file.read().split()):
             with contextlib.suppress(OSError):
                 os.kill(int(pid), signal.SIGKILL)
 

@@ -249,7 +249,8 @@ class ControllerSpeaker:
         before = {other.name: (other.life.incarnation, other.state) for other in struck}
         self._supervisor.log.remark(f"fault on purpose: {request.how}", kind="fault", place=slot.name)
         if request.how == "kill":
-            os.kill(slot.host.pid, signal.SIGKILL)
+            # Before it is found in its sandbox its pid is 0, which would be this process's own group.
+            os.kill(slot.host.pid or slot.host.root, signal.SIGKILL)
         elif request.how == "renderer" and slot.renderer and slot.sandbox.pid_namespace is False:
             # From here, so that it also strikes a page whose host no longer listens. A renderer in a PID namespace of
             # its own is the first process there, which Linux lets no signal from outside crash.

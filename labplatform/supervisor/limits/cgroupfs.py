@@ -47,9 +47,9 @@ def write(folder: Path, name: str, value: object) -> None:
 
 
 def processes(folder: Path) -> list[int]:
-    """Pids of a group; empty when it is gone."""
+    """Pids of a group; empty when it is gone. Who is not visible from here shows as 0, and is left out."""
     try:
-        return [int(pid) for pid in read(folder, "cgroup.procs").split()]
+        return [int(pid) for pid in read(folder, "cgroup.procs").split() if pid != "0"]
     except OSError:
         return []
 

@@ -21,7 +21,7 @@ from .. import linux
 from . import tree
 from .ancestry import TreeGroup, TreeTier
 from .budget import Budget
-from .headroom import PERIOD, Headroom
+from .headroom import PERIOD, Cheap, Headroom
 from .members import Members, Newcomers, new_processes
 from .tier import Breach, Breached, Needs
 
@@ -223,19 +223,26 @@ class WatchedGroup(TreeGroup):
         headroom.limit = limit
         cheap = self._members.memory()
         if headroom.doubtful(cheap):
-            # It stands still while it is counted, or it would go on leaking meanwhile.
-            self._halt_all()
+            cheap, over = self._count(headroom)
+            if over:
+                words = f"it used {headroom.last / 1e6:.0f} MB, and its limit is {limit / 1e6:.0f} MB"
+                self._end("memory", limit, headroom.last, words)
+                return NEVER
+        return headroom.next_look(now, cheap)
+
+    def _count(self, headroom: Headroom) -> tuple[Cheap, bool]:
+        """Count exactly, while all of it stands still, or it would go on leaking meanwhile. Whether it is over; if it
+        is, it is left standing."""
+        over = False
+        self._halt_all()
+        try:
             self._members.look()
             cheap = self._members.memory()
-            exact = self._members.exact()
-            if headroom.counted(exact, cheap):
-                self._end(
-                    "memory", limit, exact, f"it used {exact / 1e6:.0f} MB, and its limit is {limit / 1e6:.0f} MB"
-                )
-                return PERIOD
-            if not (self._budget and self._budget.stopped):
+            over = headroom.counted(self._members.exact(), cheap)
+        finally:
+            if not over and not (self._budget and self._budget.stopped):
                 self._go_on()
-        return headroom.next_look(now, cheap)
+        return cheap, over
 
     def _hold_back(self) -> None:
         """Let Linux refuse what a process reserves far above the limit; those started later inherit it."""
