@@ -37,11 +37,12 @@ from . import (
     stop,
     throttle,
     together,
+    watching,
 )
 from .stage import Stage
 
 STANDING = (start, launch, together, stop, memory, idle, death, hang, limits, throttle)
-TALKING = (broadcast, burst, fanout, intent, busy, bridge)
+TALKING = (broadcast, burst, fanout, intent, busy, bridge, watching)
 TABLES: dict[str, ModuleType] = {module.__name__.rpartition(".")[2]: module for module in (*STANDING, *TALKING)}
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as a shell gives it."""

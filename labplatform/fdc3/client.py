@@ -431,8 +431,21 @@ class Client:
 
     def _give_context(self, listener: ContextListener, context: Context, metadata: ContextMetadata, size: int) -> None:
         listener.heard += 1
-        what = f"the handler of {context['type']}"
-        self.handlers.put(Delivery(what, listener.handler, (context, metadata), size))
+        self._deliver(listener, context["type"], (context, metadata), size)
+
+    def _deliver(
+        self,
+        listener: Listener,
+        what: str,
+        arguments: tuple[Any, ...],
+        size: int,
+        then: Callable[[Any], None] | None = None,
+        failed: Callable[[], None] | None = None,
+    ) -> None:
+        what = f"the handler of {what}"
+        # One that ends while its message waits is not called any more.
+        wanted = lambda: listener.active  # noqa: E731
+        self.handlers.put(Delivery(what, listener.handler, arguments, size, then, failed, wanted))
 
     def _intent(self, message: dacp.Envelope, payload: dict[str, Any], size: int) -> None:
         from .channels import result_of
@@ -452,16 +465,14 @@ class Client:
 
         for listener in self.listeners:
             if isinstance(listener, IntentListener) and listener.intent == payload["intent"]:
-                self.handlers.put(
-                    Delivery(
-                        f"the handler of {listener.intent}",
-                        listener.handler,
-                        (payload["context"], _sender(payload)),
-                        size,
-                        lambda returned: answer(result_of(returned)),
-                        # FDC3's protocol has no word for it; this one is ours, and the desktop agent's.
-                        lambda: answer({"error": "IntentHandlerRejected"}),
-                    )
+                self._deliver(
+                    listener,
+                    listener.intent,
+                    (payload["context"], _sender(payload)),
+                    size,
+                    lambda returned: answer(result_of(returned)),
+                    # FDC3's protocol has no word for it; this one is ours, and the desktop agent's.
+                    lambda: answer({"error": "IntentHandlerRejected"}),
                 )
 
     def _channel_changed(self, message: dacp.Envelope, payload: dict[str, Any], size: int) -> None:
@@ -471,7 +482,7 @@ class Client:
             if isinstance(listener, ContextListener) and listener.channel_id is None:
                 self.catch_up(listener)
             elif isinstance(listener, EventListener) and listener.event_type in (None, event.type):
-                self.handlers.put(Delivery("the handler of userChannelChanged", listener.handler, (event,), size))
+                self._deliver(listener, event.type, (event,), size)
 
     def _private_event(self, message: dacp.Envelope, payload: dict[str, Any], size: int) -> None:
         kind = _PRIVATE[message.type]
@@ -481,7 +492,7 @@ class Client:
                 payload["privateChannelId"],
                 kind,
             ):
-                self.handlers.put(Delivery(f"the handler of {kind}", listener.handler, arguments, size))
+                self._deliver(listener, kind, arguments, size)
 
     def _heartbeat(self, message: dacp.Envelope, payload: dict[str, Any], size: int) -> None:
         # Where handlers run, behind those that wait: silence then means that they are stuck.

@@ -38,10 +38,10 @@ class Delivery:
     """A handler to run with these arguments. `then` gets what it returns, `failed` is told that there is nothing.
 
     `size`: bytes of the message. What the handler raises is reported with `what`, and `failed` called; so it is when
-    the delivery is given up.
+    the delivery is given up, or when its turn comes and it is not `wanted` any more.
     """
 
-    __slots__ = ("arguments", "failed", "handler", "size", "then", "what")
+    __slots__ = ("arguments", "failed", "handler", "size", "then", "wanted", "what")
 
     def __init__(
         self,
@@ -51,9 +51,10 @@ class Delivery:
         size: int = 0,
         then: Callable[[Any], None] | None = None,
         failed: Callable[[], None] | None = None,
+        wanted: Callable[[], bool] = lambda: True,
     ) -> None:
         self.what, self.handler, self.arguments, self.size = what, handler, arguments, size
-        self.then, self.failed = then, failed
+        self.then, self.failed, self.wanted = then, failed, wanted
 
 
 class SharedThread(Protocol):
@@ -160,6 +161,9 @@ class Handlers:
                 return
 
     def _deliver(self, delivery: Delivery) -> None:
+        if not delivery.wanted():
+            self._tell_failed(delivery)
+            return
         try:
             value = delivery.handler(*delivery.arguments)
             if inspect.isawaitable(value):

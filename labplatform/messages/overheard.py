@@ -16,7 +16,7 @@ MOST_OVERHEARD = 10_000
 _NONE = msgspec.Raw(b"null")
 
 
-class Correspondent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, repr_omit_defaults=True):
+class Correspondent(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Who said or heard something. `place`: the app's name on the platform; a notebook has none."""
 
     app_id: str
@@ -27,7 +27,7 @@ class Correspondent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         return self.place or self.app_id
 
 
-class RoutedMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, eq=False):
+class RoutedMessage(msgspec.Struct, frozen=True, array_like=True, eq=False):
     """One message that the desktop agent passed from an app to others.
 
     `seq` counts from 1; a gap means messages that were too many to be told. `time`: seconds since the epoch when it had
@@ -41,13 +41,13 @@ class RoutedMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     seq: int
     time: float
     type: str
-    sender: Correspondent | None = None
-    receivers: tuple[Correspondent, ...] = ()
-    channel: str | None = None
-    intent: str | None = None
-    context_type: str | None = None
+    sender: Correspondent | None
+    receivers: tuple[Correspondent, ...]
+    channel: str | None
+    intent: str | None
+    context_type: str | None
     size: int
-    latency: float | None = None
+    latency: float | None
     raw: msgspec.Raw = _NONE
     head: str = ""
 

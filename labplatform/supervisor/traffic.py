@@ -85,9 +85,7 @@ class Traffic:
 
         def named(instance: Instance) -> m.Correspondent:
             if instance not in known:
-                known[instance] = m.Correspondent(
-                    app_id=instance.app_id, instance_id=instance.id, place=places.get(instance.id)
-                )
+                known[instance] = m.Correspondent(instance.app_id, instance.id, places.get(instance.id))
             return known[instance]
 
         epoch = time.time() - time.perf_counter()
@@ -102,18 +100,18 @@ class Traffic:
             whole = size <= m.MAX_OVERHEARD
             told.append(
                 m.RoutedMessage(
-                    seq=seq,
-                    time=routed.went_out + epoch,
-                    type=routed.type,
-                    sender=routed.sender and named(routed.sender),
-                    receivers=tuple(map(named, routed.receivers)),
-                    channel=routed.channel,
-                    intent=routed.intent,
-                    context_type=routed.context_type,
-                    size=size,
-                    latency=routed.went_out - routed.came_in if routed.came_in else None,
-                    raw=msgspec.Raw(routed.data if whole else b"null"),
-                    head="" if whole else routed.data[: m.MAX_OVERHEARD].decode(errors="ignore"),
+                    seq,
+                    routed.went_out + epoch,
+                    routed.type,
+                    routed.sender and named(routed.sender),
+                    tuple(map(named, routed.receivers)),
+                    routed.channel,
+                    routed.intent,
+                    routed.context_type,
+                    size,
+                    routed.went_out - routed.came_in if routed.came_in else None,
+                    msgspec.Raw(routed.data if whole else b"null"),
+                    "" if whole else routed.data[: m.MAX_OVERHEARD].decode(errors="ignore"),
                 )
             )
         return tuple(told)

@@ -62,7 +62,7 @@ def test_quick_run_gives_figures_with_targets_and_what_stands_beside_them(tmp_pa
 @pytest.mark.timeout(420)
 @pytest.mark.usefixtures("nothing_left")
 def test_pages_that_talk_are_measured_beside_a_bare_relay():
-    tables = ("broadcast", "burst", "fanout", "intent", "busy", "bridge")
+    tables = ("broadcast", "burst", "fanout", "intent", "busy", "bridge", "watching")
     done = bench("--quick", "--only", ",".join(tables), "--json", seconds=400)
     assert done.returncode == 0, done.stderr
     data = json.loads(done.stdout)
@@ -71,7 +71,7 @@ def test_pages_that_talk_are_measured_beside_a_bare_relay():
     assert tuple(found) == tables
     for name, rows in found.items():
         assert [row for row in rows if row["target"]] or name in ("fanout", "bridge")
-        assert [row for row in rows if row["beside"] and ("relay" in row["what"] or name == "bridge")]
+        assert [row for row in rows if row["beside"] and ("relay" in row["what"] or name in ("bridge", "watching"))]
         for row in rows:
             assert row["n"] == len(row["values"]) > 0
             # Two clocks, microseconds apart: none of the messages arrived before it was sent.

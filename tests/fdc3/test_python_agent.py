@@ -339,8 +339,8 @@ def test_a_private_channel(pair, stage):
     first = theirs.add_context_listener("n", heard.append)
     theirs.add_context_listener(None, heard.append)
     channel.broadcast({"type": "n"})
-    first.unsubscribe()
     one.settle()
+    first.unsubscribe()
     assert heard == [{"type": "n"}] * 2
     theirs.disconnect()
     refused("AccessDenied", theirs.broadcast, {"type": "n"})
@@ -410,6 +410,30 @@ def test_a_call_that_blocks_raises_in_a_handler_and_one_that_does_not_passes(pai
     ]
     assert "async def" in outcomes[0]
     assert heard == [{"type": "from a handler"}]
+
+
+def test_a_listener_that_ends_is_not_called_for_what_waits(pair):
+    one, two = pair
+    go, begun, heard = threading.Event(), threading.Event(), []
+
+    def once(context):
+        begun.set()
+        go.wait(10)
+        heard.append(context["n"])
+        listener.unsubscribe()
+
+    listener = two.get_or_create_channel("own").add_context_listener(None, once)
+    handler = two.add_intent_listener("Look", lambda context: {"type": "seen"})
+    sender = one.get_or_create_channel("own")
+    for n in range(3):
+        sender.broadcast({"type": "n", "n": n})
+    assert begun.wait(5)
+    resolution = one.raise_intent("Look", APPLE)
+    handler.unsubscribe()
+    go.set()
+    two.settle()
+    assert heard == [0]
+    refused("IntentHandlerRejected", resolution.get_result, timeout=5)
 
 
 def test_what_a_handler_is_refused_is_reported(pair):
