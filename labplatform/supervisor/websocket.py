@@ -17,6 +17,9 @@ from .peer import Peer
 
 MOST_FRAGMENTS = 4096
 """Frames that one message may come in."""
+TURN_BYTES = 1 << 15
+"""Bytes of one connection that are looked at in one turn of the loop: some hundred messages, a millisecond or two, so
+that who sends without a pause does not hold up what others say."""
 ABORT_SECONDS = 0.5
 """Seconds that the other side has for its part of a closing handshake."""
 
@@ -39,6 +42,21 @@ class Connection(ServerConnection):
         self._early: list[Message] = []
         self._fragments: list[Any] = []
         self._binary = False
+
+    def data_received(self, data: bytes) -> None:
+        """Take what was read, a part in each turn of the loop; asyncio calls this."""
+        if len(data) > TURN_BYTES:
+            self.transport.pause_reading()
+        self._look(data)
+
+    def _look(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
+        super().data_received(data[:TURN_BYTES])
+        if len(data) > TURN_BYTES:
+            self.loop.call_soon(self._look, data[TURN_BYTES:])
+        else:
+            self.transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.first.done():

@@ -50,6 +50,7 @@ def test_stopped_before_it_started(platform):
         {"isolation": "none"},
         {"display": "big"},
         {"theme": "pink"},
+        {"page_transport": "pigeon"},
         {"js_heap": "1MB"},
         {"js_heap": 5 << 30},
         {"js_heap": "x"},

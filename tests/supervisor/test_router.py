@@ -17,6 +17,7 @@ from support.fdc3 import Desk
 from labplatform.dacp import now
 from labplatform.supervisor.fdc3 import channels
 from labplatform.supervisor.fdc3.router import Router
+from labplatform.supervisor.peer import TOGETHER
 
 CHANNEL_REQUESTS = (
     "getOrCreateChannelRequest",
@@ -288,3 +289,19 @@ def test_a_message_goes_on_in_one_line(apps):
     one.router.receive("one", json.dumps(message, indent=2))
     assert json.loads(heard[0])["payload"]["context"] == context
     assert b"\n" not in heard[0]
+
+
+def test_broadcasts_and_their_answers_are_what_goes_together(apps):
+    """A peer tells them by how they begin, without reading them."""
+    one, two, _ = apps
+    two.listen()
+    heard: dict[str, list[bytes]] = {"one": [], "two": []}
+    for name, said in heard.items():
+        one.router.connect(name, name, said.append)
+    payload = {"channelId": "prices", "context": {"type": "note"}}
+    message = {"type": "broadcastRequest", "meta": {"requestUuid": "r", "timestamp": now()}, "payload": payload}
+    one.router.receive("one", json.dumps(message))
+    assert [len(said) for said in heard.values()] == [1, 1]
+    assert all(said[0].startswith(TOGETHER) for said in heard.values())
+    two.router.receive("two", json.dumps(message | {"type": "getInfoRequest", "payload": {}}))
+    assert not heard["two"][-1].startswith(TOGETHER)
