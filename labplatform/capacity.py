@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
-import psutil
 
 CGROUPS = Path("/sys/fs/cgroup")
 _NO_LIMIT = 1 << 60
@@ -33,6 +32,8 @@ class Capacity(msgspec.Struct, frozen=True, kw_only=True):
 
 def capacity() -> Capacity:
     """Read it now: about a millisecond. Never raises; what cannot be read does not limit."""
+    import psutil  # half of what it takes to import this package, and an app host never needs it
+
     machine = psutil.virtual_memory()
     memory, left, cores = machine.total, machine.available, float(_cores())
     container = []
