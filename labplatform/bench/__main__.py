@@ -19,6 +19,7 @@ from typing import Any
 from .. import machine
 from ..errors import LabError
 from . import (
+    boundary,
     bridge,
     broadcast,
     burst,
@@ -33,6 +34,8 @@ from . import (
     launch,
     limits,
     memory,
+    recycle,
+    sampling,
     start,
     stop,
     throttle,
@@ -41,7 +44,7 @@ from . import (
 )
 from .stage import Stage
 
-STANDING = (start, launch, together, stop, memory, idle, death, hang, limits, throttle)
+STANDING = (start, launch, together, stop, memory, idle, death, hang, limits, throttle, boundary, recycle, sampling)
 TALKING = (broadcast, burst, fanout, intent, busy, bridge, watching)
 TABLES: dict[str, ModuleType] = {module.__name__.rpartition(".")[2]: module for module in (*STANDING, *TALKING)}
 INTERRUPTED = 130

@@ -19,7 +19,7 @@ def measure(stage: Stage) -> Measured:
     delays: dict[str, list[float]] = {BRIDGE: [], SOCKETS: []}
     rates: dict[str, list[Burst]] = {BRIDGE: [], SOCKETS: []}
     with contextlib.ExitStack() as held:
-        talks = {way: held.enter_context(Talk(stage, ways=(PROXY,), transport=way)) for way in delays}
+        talks = {way: held.enter_context(Talk(stage, ways=(PROXY,), page_transport=way)) for way in delays}
         for _ in stage.rounds(stage.times(5, 1)):
             for way, talk in talks.items():
                 one, two = talk.pages

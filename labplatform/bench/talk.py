@@ -66,13 +66,11 @@ class Served(http.server.SimpleHTTPRequestHandler):
 
 
 class Talk:
-    """Some pages on a platform of their own, each with every way open, and the relay."""
+    """Some pages on a platform of their own, each with every way open, and the relay. `options`: the platform's."""
 
-    def __init__(
-        self, stage: Stage, pages: int = 2, ways: tuple[str, ...] = (PROXY, RELAY), transport: str = "auto"
-    ) -> None:
+    def __init__(self, stage: Stage, pages: int = 2, ways: tuple[str, ...] = (PROXY, RELAY), **options: Any) -> None:
         self._stage = stage
-        self._transport = transport
+        self._options = options
         self._ways = ways
         self._count = pages
         self._held = contextlib.ExitStack()
@@ -94,7 +92,7 @@ class Talk:
         self._stage.tell("opening the pages")
         self._relay, where = self._held.enter_context(_relay())
         address = self._held.enter_context(_served())
-        self.platform = self._held.enter_context(self._stage.platform(page_transport=self._transport))
+        self.platform = self._held.enter_context(self._stage.platform(**self._options))
         manifest = self._manifest(address)
         self.pages = self.platform.launch_all(*[manifest] * self._count, timeout=SECONDS)
         names = {PROXY: "bench.proxy", USER: "fdc3.channel.1", RELAY: where, FRAMES: "bench.frames"}
