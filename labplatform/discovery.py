@@ -7,6 +7,7 @@ who has hung is found out here, because only the side that waits can know.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -33,6 +34,8 @@ ANSWER_SECONDS = 2.0
 SAME_START = 10.0
 """Seconds by which two readings of one process's start may differ: both count from the boot time, which moves when the
 clock is set."""
+GROUP_SECONDS = 1.0
+"""Seconds that a control group may stay busy once its last process has been killed."""
 TITLE = "labplatform: supervisor"
 
 T = TypeVar("T")
@@ -272,7 +275,32 @@ def _remove(file: Path) -> None:
     except OSError:
         return
     # What the guardian would have removed, had it lived to see the end.
-    shutil.rmtree(file.with_suffix(""), ignore_errors=True)
+    folder = file.with_suffix("")
+    for group in _control_groups(folder):
+        _remove_group(group)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _control_groups(folder: Path) -> list[str]:
+    """The platform's control groups, innermost first: its supervisor noted each before it made it."""
+    try:
+        noted = (folder / "cgroups").read_text().splitlines()
+    except OSError:
+        return []
+    return [path for top in noted for path, _, _ in os.walk(top, topdown=False)]
+
+
+def _remove_group(group: str) -> None:
+    deadline = time.monotonic() + GROUP_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            os.rmdir(group)
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                return
+            time.sleep(0.005)
+        else:
+            return
 
 
 def _title(pid: int) -> str:

@@ -173,7 +173,8 @@ def _run(commands) -> None:
   labplatform run ticker-list ticker-details news-feed
   labplatform run my-app/app.json ./more-apps
   labplatform run https://example.org/page.html
-  labplatform run https://example.org/manifest.fin.json https://directory.example.org/api/appd
+  labplatform run https://example.org/manifest.fin.json
+  labplatform run https://directory.example.org/api/appd
   labplatform run --isolation shared-renderer ticker-list news-feed
   labplatform run --json --for 60 ticker-list
 """,

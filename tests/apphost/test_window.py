@@ -277,7 +277,7 @@ def test_renderers_are_as_many_as_the_placement_says(platform, isolation, render
         until(lambda: app.processes and other.processes, 20, "samples of their processes")
         until(lambda: len(_renderer(app)) == renderers, 20, "the renderers to be told apart")
         assert (_renderer(app) == _renderer(other)) is (isolation != "process")
-        assert {process.role for process in app.processes} <= {"host", "zygote", "renderer", "helper"}
+        assert {process.role for process in app.processes} <= {"host", "zygote", "renderer", "helper", "sandbox"}
         assert app.processes[0].role == "host"
         assert app.processes[0].pid == app.pid
 

@@ -112,7 +112,7 @@ def test_a_service_that_floods_harms_nobody(platform, tmp_path):
         first = flood.incarnation
         end = time.monotonic() + 3
         while time.monotonic() < end:
-            assert lab.describe().supervisor.pid == lab.supervisor_pid
+            assert lab.describe().metrics.supervisor.pid == lab.supervisor_pid
         assert (flood.state, flood.incarnation) == ("running", first)
         flood.stop(timeout=10)
         assert flood.reason == "clean-exit"

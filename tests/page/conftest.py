@@ -31,7 +31,7 @@ from labplatform import resources
 
 TOKEN = "page-token-6f1d0c"
 DEADLINE = 5.0
-MAX_MESSAGE = 100_000
+MAX_MESSAGE = 1 << 20
 
 PAYLOADS = {
     "getInfoRequest": {},

@@ -232,9 +232,9 @@ def test_an_error_is_named_as_fdc3_names_it(page, web, peer):
     assert page.evaluate(f"({OUTCOME})(prices.addContextListener(null, () => {{}}))") == ["error", "NoChannelFound"]
     cyclic = "(() => { const context = {type: 'x'}; context.self = context; return context; })()"
     assert page.evaluate(f"({OUTCOME})(prices.broadcast({cyclic}))") == ["error", "MalformedContext"]
-    large = "prices.broadcast({type: 'x', text: 'ü'.repeat(60_000)}).catch((error) => [error.message, error.cause])"
+    large = "prices.broadcast({type: 'x', text: 'ü'.repeat(600_000)}).catch((error) => [error.message, error.cause])"
     name, cause = page.evaluate(large)
-    assert (name, cause.endswith(" bytes is over the limit of 100000")) == ("MalformedContext", True)
+    assert (name, cause.endswith(" bytes is over the limit of 1048576")) == ("MalformedContext", True)
     assert page.evaluate("prices.broadcast({type: 'y', text: 'ü'.repeat(40_000)}).catch((e) => e.message)") == (
         "AccessDenied"
     ), "two bytes each: this one is within the limit"

@@ -79,7 +79,8 @@ def main(lab):
 
 def test_apps_open_one_another_and_hear_of_their_ends(platform, tmp_path: Path):
     interop = {"intents": {"listensFor": {"Look": {"contexts": ["fdc3.instrument"], "displayName": "Look"}}}}
-    home = make_app(tmp_path, "asker", page=None, python=ASKER)
+    # Without a boundary, for it writes beside itself.
+    home = make_app(tmp_path, "asker", page=None, python=ASKER, sandbox={"boundary": False})
     make_app(tmp_path, "handler", page=None, python=HANDLER, interop=interop, restart=NO_RESTART)
     make_app(tmp_path, "broken", page=None, python="raise RuntimeError('no feed')", restart=NO_RESTART)
     lab = platform(tmp_path)

@@ -12,6 +12,7 @@ import signal
 import time
 from pathlib import Path
 
+from .. import linux
 from . import tree
 
 EMPTYING = 5.0
@@ -80,7 +81,15 @@ def remove(folder: Path, seconds: float = EMPTYING) -> bool:
 def remove_stale(own: Path) -> None:
     """Remove the empty groups of platforms whose supervisor and guardian were both killed. Those in use stay."""
     for folder in own.glob(f"{PREFIX}[0-9]*"):
-        if not Path("/proc", folder.name.removeprefix(PREFIX)).exists():
+        if not _runs(int(folder.name.removeprefix(PREFIX))):
             for path, _, _ in os.walk(folder, topdown=False):
                 with contextlib.suppress(OSError):
                     os.rmdir(path)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        # One that has been killed stays in the table until its parent, a notebook maybe, has looked at it.
+        return linux.Stat(pid).state not in "ZX"
+    except (OSError, ValueError, IndexError):
+        return False
