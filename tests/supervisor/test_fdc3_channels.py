@@ -137,6 +137,41 @@ def test_the_memory_of_a_channel_is_bounded(trio, monkeypatch):
     assert len(two.contexts) == 5
 
 
+def test_who_fills_channels_up_costs_nobody_else_a_context(trio, monkeypatch):
+    monkeypatch.setattr(channels, "ALL_BYTES", 10_000)
+    one, two, _ = trio
+    two.broadcast(RED, AAPL)
+    for number in range(5):
+        one.ask("getOrCreateChannelRequest", channelId=f"full-{number}")
+        for kind in range(30):
+            one.broadcast(f"full-{number}", {"type": f"kind-{kind}", "text": "x" * 300})
+    two.broadcast(ORANGE, NOTE)
+
+    def last(channel: str) -> object:
+        return two.ask("getCurrentContextRequest", channelId=channel, contextType=None)["context"]
+
+    assert (last(RED), last(ORANGE)) == (AAPL, NOTE), "and they are not the ones that keep most"
+    kept = [last(f"full-{number}") for number in range(5)]
+    assert any(kept), "they forget their oldest, and not all"
+    # Nobody keeps more than fits: the last of all was remembered, and the first kinds are forgotten.
+    first = two.ask("getCurrentContextRequest", channelId="full-4", contextType="kind-0")["context"]
+    assert first is None and kept[4] == {"type": "kind-29", "text": "x" * 300}
+
+
+def test_who_makes_channels_without_end_leaves_some_to_others(world, trio, monkeypatch):
+    monkeypatch.setattr(channels, "MOST_MADE", 3)
+    one, two, _ = trio
+    for number in range(3):
+        assert "channel" in one.ask("getOrCreateChannelRequest", channelId=f"made-{number}")
+    for greedy in (one, world.start("one", "one-2")):
+        assert greedy.ask("getOrCreateChannelRequest", channelId="more") == {"error": "CreationFailed"}
+        assert "channel" in greedy.ask("getOrCreateChannelRequest", channelId="made-0"), (
+            "those that are there it may use"
+        )
+    assert "channel" in two.ask("getOrCreateChannelRequest", channelId="more")
+    assert "channel" in one.ask("getOrCreateChannelRequest", channelId="more"), "it is another's"
+
+
 @pytest.mark.parametrize(
     ("kind", "payload", "error"),
     [

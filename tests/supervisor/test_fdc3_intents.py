@@ -73,6 +73,23 @@ def test_find_intents_by_context(raiser):
     assert raiser.ask("findIntentsByContextRequest", context={"type": "x"}) == {"error": "NoAppsFound"}
 
 
+def test_a_directory_of_many_intents_is_looked_through_once(world, raiser, monkeypatch):
+    """Once for each intent that fits held everybody up for a minute."""
+    for number in range(30):
+        world.desk.declare(f"app-{number}", **{f"Do{number}-{way}": ["fdc3.instrument"] for way in range(30)})
+    running = world.start("app-7", "running")
+    running.handle("Do7-3")
+    running.handle("Do7-3")
+    running.handle("Undeclared")
+    looks, apps = [], world.desk.apps
+    monkeypatch.setattr(world.desk, "apps", lambda: looks.append(1) or apps())
+    found = raiser.ask("findIntentsByContextRequest", context=INSTRUMENT)["appIntents"]
+    assert len(found) == 902 and len(looks) == 1
+    by_name = {one["intent"]["name"]: one for one in found}
+    assert names(by_name["Do7-3"]) == [("app-7", None), ("app-7", "running")]
+    assert by_name["Do7-3"]["intent"]["displayName"] == "Do Do7-3"
+
+
 def test_an_instance_that_listens_is_found_without_a_declaration(world, raiser):
     dynamic = world.start("jupyter")
     listener = dynamic.handle("Analyse")

@@ -6,6 +6,7 @@ An event goes once to an instance, which hands it to those of its listeners that
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
@@ -20,6 +21,8 @@ from .returning import Returning
 
 MOST_CHANNELS = 1000
 """App channels one platform keeps; one more is refused."""
+MOST_MADE = 200
+"""Of these, how many the instances of one app may have made: the others need some, too."""
 MOST_PRIVATE = 1000
 """Private channels one instance may take part in."""
 MOST_LISTENERS = 1000
@@ -27,7 +30,8 @@ MOST_LISTENERS = 1000
 MOST_TYPES = 1000
 """Context types whose last context a channel keeps; of more, the one unused longest is forgotten."""
 CHANNEL_BYTES, ALL_BYTES = 8 << 20, 64 << 20
-"""Bytes of last contexts that one channel keeps, and all of them together; past either it forgets its oldest."""
+"""Bytes of last contexts that one channel keeps, and all of them together. Past the first it forgets its oldest. Past
+the second the channel that keeps most does: who fills channels up costs nobody else a context."""
 LONGEST_NAME = 1000
 """Characters of a channel's id."""
 
@@ -56,10 +60,18 @@ class ContextListener:
 
 
 class Kept:
-    """How many bytes of contexts all channels keep together."""
+    """How many bytes of contexts all channels keep together, and which channels keep any."""
 
     def __init__(self) -> None:
         self.bytes = 0
+        self.channels: dict[Channel, None] = {}
+
+    def shrink(self) -> None:
+        """Have the channels that keep most forget, until all together are within the bound."""
+        while self.bytes > ALL_BYTES:
+            # Half of it at a time: to find it costs a look at all of them.
+            largest = max(self.channels, key=lambda channel: channel.bytes)
+            largest.shrink(largest.bytes // 2)
 
 
 class Channel:
@@ -68,7 +80,8 @@ class Channel:
     def __init__(self, id: str, type: ChannelType, kept: Kept, display: dict[str, str] | None = None) -> None:
         self.id = id
         self._kept = kept
-        self._bytes = 0
+        self.bytes = 0
+        """How much it keeps of contexts."""
         self.type = type
         self.shown: dict[str, Any] = {"id": id, "type": type}
         if display:
@@ -108,15 +121,15 @@ class Channel:
         self._drop(context_type)
         self.contexts[context_type] = context
         self._count(len(bytes(context)))
-        while len(self.contexts) > MOST_TYPES or (
-            self.contexts and (self._bytes > CHANNEL_BYTES or self._kept.bytes > ALL_BYTES)
-        ):
+        if len(self.contexts) > MOST_TYPES:
             self._drop(next(iter(self.contexts)))
+        self.shrink(CHANNEL_BYTES)
+        self._kept.shrink()
 
-    def forget_contexts(self) -> None:
-        """Keep none of them any longer."""
-        for context_type in list(self.contexts):
-            self._drop(context_type)
+    def shrink(self, most: int) -> None:
+        """Forget the oldest contexts until at most so many bytes are kept; 0 for all."""
+        while self.bytes > most:
+            self._drop(next(iter(self.contexts)))
 
     def _drop(self, context_type: str) -> None:
         former = self.contexts.pop(context_type, None)
@@ -124,8 +137,12 @@ class Channel:
             self._count(-len(bytes(former)))
 
     def _count(self, size: int) -> None:
-        self._bytes += size
+        self.bytes += size
         self._kept.bytes += size
+        if self.contexts:
+            self._kept.channels[self] = None
+        else:
+            self._kept.channels.pop(self, None)
 
     def last(self, context_type: str | None) -> msgspec.Raw | None:
         """The last context of a type, or of all."""
@@ -172,6 +189,8 @@ class Channels:
             for number, color in enumerate(_DISPLAY, start=1)
         }
         self.app: dict[str, Channel] = {}
+        self._made: Counter[str] = Counter()
+        """App channels that were made by the instances of each app."""
         self.private: dict[str, PrivateChannel] = {}
         self._returning: dict[Instance, Returning] = {}
         self.handlers = {
@@ -305,8 +324,11 @@ class Channels:
             raise Refused(E.ACCESS_DENIED)
         channel = self.app.get(name)
         if channel is None:
-            if not 0 < len(name) <= LONGEST_NAME or len(self.app) >= MOST_CHANNELS:
+            maker = request.sender.app_id
+            full = len(self.app) >= MOST_CHANNELS or self._made[maker] >= MOST_MADE
+            if full or not 0 < len(name) <= LONGEST_NAME:
                 raise Refused(E.CREATION_FAILED)
+            self._made[maker] += 1
             channel = self.app[name] = Channel(name, "app", self._kept)
         request.answer({"channel": channel.shown})
 
@@ -417,7 +439,7 @@ class Channels:
         del instance.private[channel]
         self._tell_others(channel, instance, "disconnect")
         if not channel.members:
-            channel.forget_contexts()
+            channel.shrink(0)
             del self.private[channel.id]
 
     @staticmethod

@@ -138,18 +138,35 @@ class Intents:
                 apps.append(metadata(record.app_id, record, result_type=handling.result_type))
         for instance in self._instances.values():
             if instance.handles(intent) and self._accepts(instance, intent, context_type, result_type):
-                record = self._desk.app(instance.app_id)
-                handling = record.listens_for.get(intent) if record else None
-                known = record or instance.record
-                apps.append(metadata(instance.app_id, known, instance.id, handling and handling.result_type))
+                apps.append(self._running(instance, intent))
         return AppIntent(intent=IntentMetadata(name=intent, display_name=shown or intent), apps=tuple(apps))
 
     def _options_for(self, context_type: str, result_type: str | None = None) -> list[AppIntent]:
-        """Who could handle a context, by intent. A listener says nothing of contexts: only what is declared counts."""
-        names = {
-            intent: None for record in self._desk.apps() for intent, _ in record.intents(context_type, result_type)
-        }
-        return [self._options(intent, context_type, result_type) for intent in names]
+        """Who could handle a context, by intent. A listener says nothing of contexts: only what is declared counts.
+
+        One look at each record, and not one for each intent: a directory may declare tens of thousands.
+        """
+        shown: dict[str, str | None] = {}
+        apps: dict[str, list[AppMetadata]] = {}
+        for record in self._desk.apps():
+            for intent, handling in record.intents(context_type, result_type):
+                shown[intent] = shown.get(intent) or handling.display_name
+                option = metadata(record.app_id, record, result_type=handling.result_type)
+                apps.setdefault(intent, []).append(option)
+        for instance in self._instances.values():
+            for intent in dict.fromkeys(instance.intents.values()):
+                if intent in apps and self._accepts(instance, intent, context_type, result_type):
+                    apps[intent].append(self._running(instance, intent))
+        return [
+            AppIntent(intent=IntentMetadata(name=intent, display_name=shown[intent] or intent), apps=tuple(options))
+            for intent, options in apps.items()
+        ]
+
+    def _running(self, instance: Instance, intent: str) -> AppMetadata:
+        """An instance that listens for an intent, as one of those that could handle it."""
+        record = self._desk.app(instance.app_id)
+        handling = record.listens_for.get(intent) if record else None
+        return metadata(instance.app_id, record or instance.record, instance.id, handling and handling.result_type)
 
     def _accepts(self, instance: Instance, intent: str, context_type: str | None, result_type: str | None) -> bool:
         """Whether an instance that listens may be given this context: its record decides, if it declares the intent."""
