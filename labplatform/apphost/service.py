@@ -28,12 +28,14 @@ class Lab:
     """What an app's Python function gets: who it is, FDC3's desktop agent, and the wish to stop.
 
     `stopping` is an event that is set when the function should return; wait on it to pace a loop. `desktop_agent` has
-    all of FDC3; its handlers run on a thread of their own. Beside a page the Python side is an instance for itself.
+    all of FDC3; its handlers run on a thread of their own. Beside a page the Python side is an instance for itself, and
+    `page_instance_id` is the page's (`None` without one): what only these two share.
     """
 
     def __init__(self, order: m.OpenInstance, desktop_agent: DesktopAgent) -> None:
         self.app_id = order.manifest.app_id
         self.instance_id = order.service_instance
+        self.page_instance_id = order.instance if order.manifest.page_url else None
         self.incarnation = order.incarnation
         self.stopping = threading.Event()
         self.desktop_agent = desktop_agent

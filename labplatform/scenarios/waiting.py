@@ -53,7 +53,17 @@ def until_up(platform: Platform, app_id: str, timeout: float = START) -> App:
     def states() -> str:
         return ", ".join(f"{app.name} is {app.state}" for app in platform.apps) or "there is no app"
 
-    return _look(up, timeout, f"{app_id} to run", states)
+    return look_until(up, timeout, f"{app_id} to run", states)
+
+
+def until_back(app: App, incarnation: int, timeout: float = START) -> App:
+    """Wait until an app runs again after the end of this incarnation; returns it. Raises `LabTimeout`."""
+    return look_until(
+        lambda: app if app.incarnation > incarnation and app.state == "running" else None,
+        timeout,
+        f"{app.name} to run again after incarnation {incarnation}",
+        lambda: f"it is {app.state}, in incarnation {app.incarnation}",
+    )
 
 
 def overheard(platform: Platform, count: int, timeout: float = WAIT, **facts: Any) -> list[RoutedMessage]:
@@ -70,10 +80,14 @@ def overheard(platform: Platform, count: int, timeout: float = WAIT, **facts: An
         return found[-count:] if len(found) >= count else None
 
     words = ", ".join(f"{name} {fact}" for name, fact in facts.items()) or "any kind"
-    return _look(enough, timeout, f"{count} messages of {words}", lambda: f"{len(such())} of them were heard")
+    return look_until(enough, timeout, f"{count} messages of {words}", lambda: f"{len(such())} of them were heard")
 
 
-def _look(ready: Callable[[], T | None], timeout: float, wish: str, seen: Callable[[], str]) -> T:
+def look_until(ready: Callable[[], T | None], timeout: float, wish: str, seen: Callable[[], str]) -> T:
+    """Look again and again until there is something, and return it; `wish` says what, `seen` what there is instead.
+
+    Raises `LabTimeout` after `timeout` seconds.
+    """
     end = time.monotonic() + timeout
     while (found := ready()) is None:
         if time.monotonic() > end:

@@ -143,6 +143,8 @@ def test_what_a_name_means(tmp_path, monkeypatch):
     assert str(samples / "ticker-list") not in folders and str(samples / "market-data") in folders
     wanted = choose([str(samples), "ticker-list"]).wanted
     assert [one.app_id for one in wanted] == [
+        "cpu-hog",
+        "leaky",
         "market-data",
         "news-feed",
         "ticker-details",

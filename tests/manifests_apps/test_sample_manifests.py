@@ -10,12 +10,13 @@ import pytest
 from bokeh_sampledata import stocks
 from sample_stage import PAGES
 
-from labplatform import load_manifests
+from labplatform import ResourceLimits, load_manifests
 from labplatform.resources import manifests_folder, page_kit
 
 FOLDER = manifests_folder()
-SERVED = (*(FOLDER / app for app in PAGES), page_kit())
+SERVED = (*(FOLDER / app for app in (*PAGES, "leaky", "cpu-hog")), page_kit())
 COLORS = {"ticker-list": "#0072B2", "ticker-details": "#CC79A7", "news-feed": "#009E73", "market-data": "#E69F00"}
+TROUBLE = {"leaky": "#56B4E9", "cpu-hog": "#F0E442"}
 
 
 def test_all_load_without_a_warning() -> None:
@@ -28,6 +29,16 @@ def test_all_load_without_a_warning() -> None:
         assert color in (FOLDER / app / manifest.look.glyph).read_text(encoding="utf-8")
         limits = manifest.startup_app.resource_limits
         assert (limits.max_memory, limits.max_cpu) == (524_288_000, 50)
+
+
+@pytest.mark.parametrize("app", TROUBLE)
+def test_those_that_misbehave_load_without_a_warning_and_have_no_limits_of_their_own(app: str) -> None:
+    manifest = load_manifests(FOLDER)[app]
+    assert manifest.warnings == ()
+    assert manifest.look.color == TROUBLE[app]
+    assert TROUBLE[app] in (FOLDER / app / manifest.look.glyph).read_text(encoding="utf-8")
+    assert manifest.startup_app.resource_limits == ResourceLimits()
+    assert manifest.python and manifest.startup_app.url == "index.html"
 
 
 @pytest.mark.parametrize("app", PAGES)

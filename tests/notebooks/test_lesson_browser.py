@@ -181,8 +181,13 @@ def test_lesson_from_the_first_cell_to_the_last(open_notebook: Callable[..., Not
         if "NBVAL_CHECK_OUTPUT" in cells[index].source:
             assert text == plain_text(cells[index].outputs), f"cell {index}"
     assert notebook.text(code[-1]) == "processes left: 0\n"
+    plots = [index for index in code if notebook.text(index).startswith("Figure(")]
     for theme in ("Dark", "Light"):
         notebook.theme(theme)
+        for number, index in enumerate(plots, start=1):
+            notebook.scroll_to(index)
+            until(lambda: notebook.page.locator(".labplatform-plot .bk-Figure").count() > 0, 10, f"plot {number}")
+            notebook.photograph(f"{lesson.stem}-plot{number}-{theme.lower()}")
         notebook.scroll_to(code[-2])
         notebook.page.locator("table").last.wait_for(timeout=10_000)
         notebook.photograph(f"{lesson.stem}-table-{theme.lower()}")
