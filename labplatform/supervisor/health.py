@@ -48,8 +48,9 @@ class Pulse:
             self._open_since = at
 
     def answered(self, seq: int, at: float) -> None:
-        """An answer came; a late one clears the count as well."""
-        if seq > self._answered:
+        """An answer came; a late one clears the count as well. One to a ping that was sent before this counted is none:
+        a host is pinged while it has no running app yet."""
+        if self._answered < seq <= self._sent:
             self._answered = seq
             self.missed = 0
             self._open_since = None

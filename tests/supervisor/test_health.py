@@ -49,6 +49,17 @@ def test_an_answer_given_twice_or_out_of_order_changes_nothing():
         assert pulse.missed == 1
 
 
+def test_an_answer_to_what_was_not_asked_is_none():
+    """A host answers pings of a time before its app ran; a page may make up numbers."""
+    pulse = Pulse()
+    pulse.answered(7, 1000.0)
+    assert (pulse.silent_for(1001.0), pulse.rtt.look()) == (0, None)
+    pulse.sent(8, 1001.0)
+    pulse.answered(10**9, 1002.0)
+    pulse.sent(9, 1002.0)
+    assert (pulse.missed, pulse.silent_for(1003.0)) == (1, 2.0)
+
+
 def test_the_excused_starts_afresh():
     pulse = _silent(5)
     pulse.excuse()
