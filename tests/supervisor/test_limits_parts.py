@@ -18,8 +18,8 @@ from labplatform.manifest import ResourceLimits
 from labplatform.supervisor import linux
 from labplatform.supervisor.limits import headroom, members
 from labplatform.supervisor.limits.budget import MOST_DEBT, PERIOD, Budget
-from labplatform.supervisor.limits.cgroup1 import LEAST_QUOTA, LONGEST_PERIOD, _quota
 from labplatform.supervisor.limits.headroom import Cheap, Headroom
+from labplatform.supervisor.limits.kernelgroup import LEAST_QUOTA, LONGEST_PERIOD, quota
 from labplatform.supervisor.limits.members import Members, Newcomers, new_processes
 from labplatform.supervisor.limits.tier import Needs
 from labplatform.supervisor.limits.wanted import PROCESSES_OF_A_PAGE, Judge, in_words
@@ -98,11 +98,11 @@ def test_no_story_gives_more_than_the_limit_for_long_or_waits_for_ever(percent, 
 
 @pytest.mark.parametrize("percent", [0.2, 0.5, 1, 25, 50, 200, 1600])
 def test_the_kernels_quota_is_that_share_within_its_bounds(percent):
-    period, quota = _quota(percent)
-    assert quota >= LEAST_QUOTA
+    period, share = quota(percent)
+    assert share >= LEAST_QUOTA
     assert period <= LONGEST_PERIOD
-    assert 100 * quota / period == pytest.approx(percent, rel=0.01)
-    assert _quota(None)[1] == -1
+    assert 100 * share / period == pytest.approx(percent, rel=0.01)
+    assert quota(None)[1] == -1
 
 
 # --- memory -----------------------------------------------------------------------------------------------------------
