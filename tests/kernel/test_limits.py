@@ -16,9 +16,10 @@ from support.apps import APPS, AT_ONCE, make_app
 from support.leaks import BURN, LEAK, Glutton
 from support.ordinary_user import ordinary_user
 from support.processes import below, groups_without_a_platform, send, until
+from support.tiers import unavailable
 
 from labplatform import Heartbeat, ResourceLimits
-from labplatform.errors import AppGone, LaunchError, LimitError, NotRunning, StartError
+from labplatform.errors import AppGone, LaunchError, LimitError, NotRunning
 from labplatform.supervisor.limits import TIERS, cgroupfs
 from labplatform.supervisor.limits.cgroup1 import own_folder
 
@@ -28,13 +29,9 @@ PATIENT = Heartbeat(interval=0.5, silent_after=6, ended_after=20)
 
 
 def _start(platform, *places, **options):
-    lab = platform(*places, heartbeat=PATIENT, sampling=0.2, **options)
-    try:
-        return lab.start()
-    except StartError as error:
-        if options["limits"] == "watchdog":
-            raise
-        pytest.skip(str(error))
+    if why := unavailable(options["limits"]):
+        pytest.skip(why)
+    return platform(*places, heartbeat=PATIENT, sampling=0.2, **options).start()
 
 
 TIER_NAMES = [tier.name for tier in TIERS]
@@ -164,6 +161,8 @@ def test_the_machines_own_out_of_memory_killer_is_named(tier):
     own = own_folder("memory")
     if own is None or not os.access(own, os.W_OK):
         pytest.skip("a container of the test's own needs a writable cgroup v1 of memory")
+    if why := unavailable(tier):
+        pytest.skip(why)
     group = own / f"lab-test-{uuid.uuid4().hex}"
     group.mkdir()
     try:
@@ -366,10 +365,9 @@ def test_nothing_stays_behind_when_the_supervisor_is_killed_while_it_holds_apps(
     """No process, stopped or frozen ones included, and no control group: the guardian sees to both."""
     make_app(tmp_path, "held", resourceLimits={"maxMemory": "600MB", "maxCPU": 5})
     for tier in TIERS:
-        try:
-            lab = platform(tmp_path, limits=tier.name).start()
-        except StartError:
+        if unavailable(tier.name):
             continue
+        lab = platform(tmp_path, limits=tier.name).start()
         app = lab.launch("held", timeout=90)
         app.evaluate_js(BURN, timeout=60)
         until(lambda app=app: app.usage.throttled > 5, 60, "it to be throttled")

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import resource
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from support.processes import groups_without_a_platform, runs, send, state_of
-from support.tiers import MB, Ring, eventually, gone, ring
+from support.tiers import MB, PATIENCE, Ring, eventually, gone, ring
 
 from labplatform.manifest import ResourceLimits
 from labplatform.supervisor import linux, strays
-from labplatform.supervisor.limits import TIERS, cgroupfs, choose
+from labplatform.supervisor.limits import TIERS, cgroup2, cgroupfs, choose, unified
 from labplatform.supervisor.limits.tier import CannotLimit, Unavailable
 
 WAITS = "say(pid=os.getpid())\nwhile (word := order()) is not None:\n    say(alive=word)"
@@ -122,13 +126,14 @@ def within(request, tmp_path):
         async def main():
             try:
                 async with ring(request.param, tmp_path) as made:
-                    await asyncio.wait_for(body(made), 60)
+                    await asyncio.wait_for(body(made), 60 * PATIENCE)
             except Unavailable as error:
                 pytest.skip(str(error))
 
-        before = groups_without_a_platform()
+        before, own = groups_without_a_platform(), Path("/proc/self/cgroup").read_text()
         asyncio.run(main())
-        assert groups_without_a_platform() == before
+        assert groups_without_a_platform() <= before
+        assert Path("/proc/self/cgroup").read_text() == own
 
     return run
 
@@ -144,8 +149,8 @@ def test_a_process_is_inside_its_limit_before_it_executes(within):
         assert (await program.said())["pid"] == program.pid
         # Where the kernel holds it, it was there before its first instruction, and has not been moved since.
         assert linux.read(f"/proc/{program.pid}/cgroup") == before
-        if ring.tier.name.startswith("cgroup"):
-            assert f"{os.getpid()}/".encode() in before
+        if ring.tier.name != "watchdog":
+            assert f"/{cgroupfs.PREFIX}{os.getpid()}".encode() in before
         await ring.breach(group)
 
     within(body)
@@ -225,6 +230,37 @@ def test_pages_of_files_do_not_end_an_app(within, tmp_path):
     within(body)
 
 
+def test_a_strangers_kill_is_no_limits_doing(within):
+    async def body(ring: Ring):
+        program, group = await ring.start("shot", WAITS, max_memory=100 * MB)
+        await program.said()
+        send(program.pid, signal.SIGKILL)
+        assert await program.ended() == -signal.SIGKILL
+        assert group.verdict() is None
+        assert group.evicted() == ""
+
+    within(body)
+
+
+@pytest.mark.skipif(
+    "LABPLATFORM_GUEST" not in os.environ, reason="has the whole machine's killer called: in guests only"
+)
+def test_the_machines_own_killer_is_told_from_the_limit(within):
+    """It takes the largest process of the machine. It is called by hand: a full machine is mostly busy with itself."""
+
+    async def body(ring: Ring):
+        program, group = await ring.start("huge", LEAKS, max_memory=600 * MB)
+        await program.said()
+        program.tell(megabytes=300)
+        await program.said()
+        cgroupfs.write(Path("/proc"), "sysrq-trigger", "f")
+        assert await program.ended() == -signal.SIGKILL
+        assert group.verdict() is None
+        assert "ran out of memory" in group.evicted()
+
+    within(body)
+
+
 # --- changed while it runs --------------------------------------------------------------------------------------------
 
 
@@ -242,7 +278,7 @@ def test_limits_can_be_raised_and_lowered(within):
         began = time.monotonic()
         await group.set(ResourceLimits(max_memory=100 * MB))
         breach = await ring.breach(group, 2)
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < 0.5 * PATIENCE
         assert breach.limit == 100 * MB and breach.seen > 140 * MB
         assert await program.ended() == -signal.SIGKILL
         await gone([program.pid])
@@ -277,7 +313,7 @@ def test_a_fork_bomb_ends_with_all_that_it_forked(within):
         assert (breach.what, breach.reason, breach.limit) == ("processes", "process-limit", 30)
         assert await bomb.ended() == -signal.SIGKILL
         await eventually(lambda: not _children_of_this(ring), 10)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 5 * PATIENCE
         calm.tell()
         assert "alive" in await calm.said()
 
@@ -296,7 +332,7 @@ def test_a_bomb_of_two_hundred_is_killed_whole_where_their_number_is_not_limited
         group.kill_all()
         assert await bomb.ended() == -signal.SIGKILL
         await gone(pids)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 3 * PATIENCE
 
     within(body)
 
@@ -385,21 +421,21 @@ def test_cpu_of_children_that_come_and_go_counts(within):
 
 def test_who_is_throttled_can_be_killed_at_once(within):
     async def body(ring: Ring):
-        program, group = await ring.start("burns", BURNS, max_cpu=2)
+        program, group = await ring.start("burns", BURNS, max_cpu=2 * PATIENCE)
         pids = list((await program.said(60)).values())
         await eventually(lambda: group.usage().throttled >= 3, 20)
         began = time.monotonic()
         group.kill_all()
         await program.ended()
         await gone(pids)
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 1.5 * PATIENCE
 
     within(body)
 
 
 def test_who_is_stopped_by_somebody_else_stays_so(within):
     async def body(ring: Ring):
-        program, group = await ring.start("stops", BURNS, max_cpu=5)
+        program, group = await ring.start("stops", BURNS, max_cpu=5 * PATIENCE)
         helper = (await program.said(60))["helper"]
         for _ in range(5):
             await eventually(lambda: state_of(helper) != "T", 20)
@@ -467,6 +503,190 @@ def test_the_platform_gets_the_best_tier_or_the_one_it_asks_for(tmp_path):
             await choose("nonsense", tmp_path)
 
     asyncio.run(main())
+
+
+# --- figures ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.long
+def test_how_far_a_leak_overshoots_and_how_fast_it_is_gone(within, record_property):
+    """A limit that the kernel holds is met at the page. The clock runs from when the platform is told."""
+    limit = 100 * MB
+    over: list[float] = []
+    took: list[float] = []
+
+    async def body(ring: Ring):
+        for number in range(5):
+            program, group = await ring.start(f"leaky{number}", LEAKS, max_memory=limit)
+            await program.said()
+            program.tell(megabytes=300)
+            breach = await ring.breach(group)
+            began = time.monotonic()
+            await program.ended()
+            took.append(1000 * (time.monotonic() - began))
+            over.append((breach.seen - limit) / MB)
+        assert max(over) <= (50 if ring.tier.name == "watchdog" else 0)
+        assert sorted(took)[2] <= 100 * PATIENCE
+
+    within(body)
+    record_property("overshoot_mb", [round(each, 2) for each in over])
+    record_property("breach_to_gone_ms", [round(each, 1) for each in took])
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("percent", [50, 25])
+def test_how_well_cpu_is_held_over_ten_seconds(within, record_property, percent):
+    figures: dict[str, float] = {}
+
+    async def body(ring: Ring):
+        program, group = await ring.start("burns", BURNS, max_cpu=percent)
+        pids = list((await program.said()).values())
+        await asyncio.sleep(1)
+        before = group.usage().throttled
+        began, used = time.monotonic(), _used(pids)
+        await asyncio.sleep(10)
+        figures["percent"] = round(100 * (_used(pids) - used) / (time.monotonic() - began), 2)
+        figures["throttled"] = group.usage().throttled - before
+        assert figures["percent"] < percent + 2
+        assert figures["throttled"] > 10
+
+    within(body)
+    record_property("cpu", figures)
+
+
+# --- version 2 alone --------------------------------------------------------------------------------------------------
+
+ANOTHER_PLATFORM = """
+import asyncio, sys
+from pathlib import Path
+from labplatform.supervisor.limits import choose
+
+async def main():
+    tier, _ = await choose("cgroup-v2", Path(sys.argv[1]))
+    print(tier.folder, flush=True)
+    await asyncio.to_thread(sys.stdin.read)
+    await tier.close()
+
+asyncio.run(main())
+"""
+
+VERSION_2 = pytest.mark.parametrize("within", ["cgroup-v2"], indirect=True)
+
+
+@VERSION_2
+def test_a_refusal_half_way_leaves_all_as_it_was_in_version_2(within):
+    """The cpu controller is taken away; what had been written before that is written back."""
+
+    async def body(ring: Ring):
+        program, group = await ring.start("half", WAITS, max_memory=100 * MB, max_processes=20)
+        await program.said()
+        cgroupfs.write(ring.tier.folder, "cgroup.subtree_control", "-cpu")
+        before = cgroupfs.read(group.folder, "pids.max")
+        with pytest.raises(CannotLimit, match=r"cpu\.max"):
+            await group.set(ResourceLimits(max_memory=200 * MB, max_cpu=50, max_processes=40))
+        assert group.limits == ResourceLimits(max_memory=100 * MB, max_processes=20)
+        assert cgroupfs.read(group.folder, "pids.max") == before
+        assert cgroupfs.number(group.folder, "memory.max") < 101 * MB
+        program.tell()
+        assert "alive" in await program.said()
+
+    within(body)
+
+
+@VERSION_2
+def test_all_of_a_group_is_killed_where_the_kernel_has_no_word_for_it(within):
+    """As before Linux 5.14, and in a group that an app made below its own."""
+
+    async def body(ring: Ring):
+        bomb, group = await ring.start("bomb", BOMB)
+        await bomb.said()
+        bomb.tell()
+        await bomb.said()
+        pids = linux.tree(bomb.pid)
+        inner = group.folder / "its own"
+        inner.mkdir()
+        cgroupfs.write(inner, "cgroup.procs", pids[-1])
+        await asyncio.to_thread(unified.kill_frozen, group.folder)
+        assert await bomb.ended() == -signal.SIGKILL
+        await gone(pids)
+        assert not unified.populated(group.folder)
+
+    within(body)
+
+
+@VERSION_2
+def test_limits_are_there_before_the_process_is(within):
+    async def body(ring: Ring):
+        _, group = await ring.start("held", WAITS, max_memory=100 * MB, max_cpu=30, max_processes=20)
+        said = {
+            name: cgroupfs.read(group.folder, name).strip()
+            for name in ("memory.max", "memory.swap.max", "memory.oom.group", "cpu.max", "pids.max")
+            if (group.folder / name).exists()
+        }
+        assert int(said["memory.max"]) == 100 * MB // 4096 * 4096
+        assert said["memory.oom.group"] == "1" and said["cpu.max"] == "30000 100000" and said["pids.max"] == "1536"
+        assert said.get("memory.swap.max", "0") == "0"
+
+    within(body)
+
+
+@VERSION_2
+def test_two_platforms_share_a_group_and_the_last_one_gives_it_back(within, tmp_path):
+    """The second finds itself where the first has put it, out of the way, and makes its groups beside that."""
+    own = unified.path_of()
+
+    async def body(ring: Ring):
+        command = [sys.executable, "-c", ANOTHER_PLATFORM, str(tmp_path)]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        other = await asyncio.to_thread(subprocess.Popen, command, text=True, **pipes)
+        try:
+            line = await asyncio.to_thread(other.stdout.readline)
+            assert Path(line.strip()).parent == ring.tier.folder.parent
+            program, group = await ring.start("leaks", LEAKS, max_memory=60 * MB)
+            await program.said()
+            program.tell(megabytes=200)
+            assert (await ring.breach(group)).reason == "memory-limit"
+        finally:
+            await asyncio.to_thread(other.communicate, "", 10 * PATIENCE)
+        assert other.returncode == 0
+
+    within(body)
+    assert unified.path_of() == own
+
+
+@VERSION_2
+def test_what_a_dead_platform_left_in_version_2_is_removed_when_the_next_begins(within):
+    above = None
+    with contextlib.suppress(Unavailable):
+        above = cgroup2.ours()
+    if above is not None:
+        (above / "labplatform-4194302" / "1-app").mkdir(parents=True)
+
+    async def body(ring: Ring):
+        assert not list(above.glob("labplatform-4194302"))
+
+    within(body)
+
+
+def test_why_version_2_is_not_used_here_is_said_exactly():
+    """Wherever the tests run: what is said is what is mounted, and who has the controllers."""
+    kinds = {line.partition(" - ")[2].split()[0] for line in Path("/proc/self/mountinfo").read_text().splitlines()}
+    try:
+        above = cgroup2.ours()
+    except Unavailable as error:
+        said = str(error)
+    else:
+        assert os.access(above / "cgroup.procs", os.W_OK) and not unified.missing(above)
+        return
+    if "cgroup2" not in kinds:
+        assert said == "version 2 is not mounted"
+    elif absent := unified.missing(unified.mount()[0]):
+        assert str(unified.mount()[0]) in said and ", ".join(absent) in said
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+        older = set(absent) <= {name for line in lines for name in line.split(":")[1].split(",")}
+        assert said.endswith("(version 1 has them here)") == older
+    else:
+        assert "may not write" in said or "systemd" in said or "has no" in said
 
 
 # --- version 1 alone --------------------------------------------------------------------------------------------------

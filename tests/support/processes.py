@@ -112,10 +112,14 @@ def groups_without_a_platform() -> set[Path]:
         for mount in (controllers, controllers.split(",")[0], "unified", ""):
             folder = Path("/sys/fs/cgroup", mount, path.lstrip("/"))
             for group in folder.glob("labplatform-[0-9]*"):
-                pid = int(group.name.removeprefix("labplatform-"))
-                if pid == os.getpid() or not runs(pid):
+                if _without(group):
                     found.add(group)
     return found
+
+
+def _without(group: Path) -> bool:
+    pid = int(group.name.removeprefix("labplatform-").partition("-")[0])
+    return pid == os.getpid() or not runs(pid)
 
 
 class Ground:

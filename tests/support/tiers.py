@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import resource
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,8 @@ from labplatform.supervisor.spawn import HELD
 from .processes import runs
 
 MB = 1_000_000
+PATIENCE = float(os.environ.get("LABPLATFORM_PATIENCE", "1"))
+"""By what deadlines are multiplied on a machine that is itself computed, instruction by instruction; see `guests`."""
 
 BEGINNING = """
 import ctypes, json, os, signal, subprocess, sys, threading, time
@@ -78,19 +82,19 @@ class Program:
 
     async def said(self, seconds: float = 30) -> dict[str, Any]:
         """The next thing it says."""
-        line = await asyncio.wait_for(asyncio.to_thread(self._from.readline), seconds)
+        line = await asyncio.wait_for(asyncio.to_thread(self._from.readline), seconds * PATIENCE)
         assert line, "the program has ended"
         return json.loads(line)
 
     async def ended(self, seconds: float = 10) -> int:
         """Wait for its end; its exit code."""
-        return await asyncio.to_thread(self.process.wait, seconds)
+        return await asyncio.to_thread(self.process.wait, seconds * PATIENCE)
 
     def close(self) -> None:
         """End it and reap it."""
         os.close(self._gate)
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(10 * PATIENCE)
         strays.known.discard(self.pid)
         self._from.close()
         self._to.close()
@@ -122,7 +126,7 @@ class Ring:
 
     async def breach(self, group: Group, seconds: float = 10) -> Breach:
         """Wait until this group has gone over a limit."""
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(seconds * PATIENCE):
             while group.name not in self.breaches:
                 self._told.clear()
                 await self._told.wait()
@@ -151,9 +155,25 @@ async def ring(name: str, folder: Path) -> AsyncIterator[Ring]:
         await made.close()
 
 
+@functools.cache
+def unavailable(name: str) -> str:
+    """Why a tier does not work here, for this user; "" if it does."""
+
+    async def main(folder: str) -> None:
+        tier, _ = await tiers.choose(name, Path(folder))
+        await tier.close()
+
+    with tempfile.TemporaryDirectory(prefix="labplatform-tier-") as folder:
+        try:
+            asyncio.run(main(folder))
+        except tiers.Unavailable as error:
+            return str(error)
+    return ""
+
+
 async def eventually(met: Callable[[], object], seconds: float) -> None:
     """Wait until something holds. Raises `TimeoutError`."""
-    async with asyncio.timeout(seconds):
+    async with asyncio.timeout(seconds * PATIENCE):
         while not met():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from ...messages import Enforcement, LimitsWish
 from .cgroup1 import CgroupV1
+from .cgroup2 import CgroupV2
 from .off import Off
 from .tier import Tier, Unavailable
 from .watchdog import Watchdog
 
-TIERS: tuple[type[Tier], ...] = (CgroupV1, Watchdog)
+TIERS: tuple[type[Tier], ...] = (CgroupV2, CgroupV1, Watchdog)
 """Best first."""
 
 

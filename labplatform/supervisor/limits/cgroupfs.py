@@ -34,8 +34,13 @@ def number(folder: Path, name: str) -> int:
 
 def table(folder: Path, name: str) -> dict[str, int]:
     """A file of lines "name number". Raises `OSError`."""
-    pairs = (line.split() for line in read(folder, name).splitlines())
-    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].lstrip("-").isdigit()}
+    return pairs(read(folder, name))
+
+
+def pairs(text: str) -> dict[str, int]:
+    """Lines of "name number"; others are passed over."""
+    fields = (line.split() for line in text.splitlines())
+    return {pair[0]: int(pair[1]) for pair in fields if len(pair) == 2 and pair[1].lstrip("-").isdigit()}
 
 
 def write(folder: Path, name: str, value: object) -> None:
@@ -61,6 +66,11 @@ def kill(folder: Path) -> None:
         tree.send(pid, signal.SIGKILL)
 
 
+def below(folder: Path) -> list[Path]:
+    """A group and all groups in it, innermost first; none when it is gone."""
+    return [Path(path) for path, _, _ in os.walk(folder, topdown=False)]
+
+
 def remove(folder: Path, seconds: float = EMPTYING) -> bool:
     """End what is still in a group and remove it; False if it is there still after some seconds."""
     deadline = time.monotonic() + seconds
@@ -82,7 +92,7 @@ def remove_stale(own: Path) -> None:
     """Remove the empty groups of platforms whose supervisor and guardian were both killed. Those in use stay."""
     for folder in own.glob(f"{PREFIX}[0-9]*"):
         if not _runs(int(folder.name.removeprefix(PREFIX))):
-            for path, _, _ in os.walk(folder, topdown=False):
+            for path in below(folder):
                 with contextlib.suppress(OSError):
                     os.rmdir(path)
 
