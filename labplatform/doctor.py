@@ -101,6 +101,7 @@ _NEEDED = (
     "psutil",
     "platformdirs",
     "setproctitle",
+    "jeepney",
     "traitlets",
     "ipykernel",
     "ipywidgets",

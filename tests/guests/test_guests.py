@@ -1,4 +1,4 @@
-"""What every tier of limits promises, in guests that have what this machine may not: version 2.
+"""What every tier of limits promises, in guests that have what this machine may not: version 2, and systemd.
 
 It is the same file of tests as here, `supervisor/test_limits_tiers.py`, run inside by root and by an ordinary user.
 Each of them that fails, or is left out, inside is named here with its own words.
@@ -6,10 +6,14 @@ Each of them that fails, or is left out, inside is named here with its own words
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 from support import guests
 
 TIERS = "tests/supervisor/test_limits_tiers.py"
+DELEGATED = (TIERS, "-k", "cgroup-v2 and (inside or alone or half or version_2 or lowered or two_platforms)")
+"""The tests in which a delegated group, that holds processes itself, may differ from one in a machine of our own."""
 RUNS_FOR = 1500.0
 """Seconds for a whole guest where it is computed; with KVM it takes a tenth."""
 
@@ -54,3 +58,22 @@ chown {guests.USER} /sys/fs/cgroup/given /sys/fs/cgroup/given/*
 {guests.END}
 """
     _passes(guests.boot(script, tmp_path, RUNS_FOR), subtests, "root", "user")
+
+
+def test_systemd_and_what_it_delegates(tmp_path, subtests):
+    """Scopes of the machine's systemd for root, and of the user's own; version 2 in services that are delegated."""
+    if line := guests.missing("/lib/systemd/systemd=systemd", "dbus-daemon=dbus dbus-user-session libpam-systemd"):
+        pytest.skip(line)
+    user, folder = guests.USER, "/sys/fs/cgroup"
+    proofs = f"""
+export XDG_RUNTIME_DIR=/run/user/{user}
+{guests.tests("root", TIERS, "-k", "systemd")}
+systemctl start user@{user}.service
+{guests.tests("user", TIERS, "-k", "systemd", become=user)}
+systemd-run --wait --pipe -p Delegate=yes sh -c {shlex.quote(guests.tests("root delegated", *DELEGATED))}
+systemd-run --wait --pipe -p Delegate=yes -p User={user} sh -c {shlex.quote(guests.tests("user delegated", *DELEGATED))}
+find {folder} -name 'labplatform-*'
+"""
+    report = guests.boot(guests.with_systemd(proofs, tmp_path), tmp_path, RUNS_FOR)
+    _passes(report, subtests, "root", "user", least=20)
+    _passes(report, subtests, "root delegated", "user delegated", least=5)

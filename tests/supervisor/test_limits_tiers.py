@@ -18,7 +18,7 @@ from support.tiers import MB, PATIENCE, Ring, eventually, gone, ring
 
 from labplatform.manifest import ResourceLimits
 from labplatform.supervisor import linux, strays
-from labplatform.supervisor.limits import TIERS, cgroup2, cgroupfs, choose, unified
+from labplatform.supervisor.limits import TIERS, cgroup2, cgroupfs, choose, systemd, unified
 from labplatform.supervisor.limits.tier import CannotLimit, Unavailable
 
 WAITS = "say(pid=os.getpid())\nwhile (word := order()) is not None:\n    say(alive=word)"
@@ -687,6 +687,58 @@ def test_why_version_2_is_not_used_here_is_said_exactly():
         assert said.endswith("(version 1 has them here)") == older
     else:
         assert "may not write" in said or "systemd" in said or "has no" in said
+
+
+# --- systemd alone ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("within", ["systemd"], indirect=True)
+def test_a_systemd_that_is_not_to_be_reached_leaves_all_as_it_was(within, tmp_path):
+    async def body(ring: Ring):
+        program, group = await ring.start("cut", WAITS, max_memory=100 * MB, max_cpu=50)
+        await program.said()
+        reached, group._manager = group._manager, systemd.Manager(str(tmp_path / "no bus"))
+        began = time.monotonic()
+        with pytest.raises(CannotLimit, match="systemd refuses"):
+            await group.set(ResourceLimits(max_memory=200 * MB, max_cpu=20))
+        assert time.monotonic() - began < 2 * PATIENCE
+        assert group.limits == ResourceLimits(max_memory=100 * MB, max_cpu=50)
+        assert cgroupfs.number(group.folder, "memory.max") < 101 * MB
+        group._manager = reached
+        await group.set(ResourceLimits(max_memory=200 * MB, max_cpu=20))
+        assert cgroupfs.read(group.folder, "cpu.max").split() == ["20000", "100000"]
+        assert 199 * MB < cgroupfs.number(group.folder, "memory.max") <= 200 * MB
+
+    within(body)
+
+
+@pytest.mark.parametrize("within", ["systemd"], indirect=True)
+def test_a_scope_that_somebody_else_ends_takes_its_app_along_and_nothing_stays(within):
+    async def body(ring: Ring):
+        program, group = await ring.start("stopped", WAITS, max_memory=100 * MB)
+        await program.said()
+        await asyncio.to_thread(group._manager.call, "StopUnit", "ss", group.unit, "replace")
+        assert await program.ended() == -signal.SIGTERM
+        with pytest.raises(CannotLimit):
+            await group.set(ResourceLimits(max_memory=200 * MB))
+        assert group.verdict() is None and group.evicted() == ""
+
+    within(body)
+
+
+def test_why_systemd_is_not_asked_here_is_said(tmp_path):
+    runs_here = systemd.SYSTEMD.is_dir()
+
+    async def main() -> None:
+        try:
+            tier, _ = await choose("systemd", tmp_path)
+        except Unavailable as error:
+            assert ("there is no /run/systemd/system" in str(error)) != runs_here
+        else:
+            await tier.close()
+            assert runs_here
+
+    asyncio.run(main())
 
 
 # --- version 1 alone --------------------------------------------------------------------------------------------------

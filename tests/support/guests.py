@@ -48,6 +48,23 @@ echo 1 >/proc/sys/kernel/sysrq
 chmod a+x /root
 """
 
+MASKED = (
+    "systemd-tmpfiles-setup.service",
+    "systemd-tmpfiles-setup-dev.service",
+    "systemd-tmpfiles-clean.timer",
+    "systemd-firstboot.service",
+    "systemd-journal-flush.service",
+    "systemd-udevd.service",
+    "systemd-udev-trigger.service",
+    "systemd-random-seed.service",
+    "systemd-timesyncd.service",
+    "systemd-modules-load.service",
+    "systemd-sysusers.service",
+    "systemd-hwdb-update.service",
+    "systemd-machine-id-commit.service",
+    "dev-hugepages.mount",
+    "systemd-binfmt.service",
+)
 END = "sync; echo o >/proc/sysrq-trigger; sleep 60"
 
 
@@ -105,6 +122,41 @@ def tests(run: str, *options: str, become: int = 0) -> str:
         # Through a shell: what setpriv itself starts is still found with root's eyes.
         command = [*AS_USER, "sh", "-c", 'exec "$@"', "sh", *command]
     return f"cd {shlex.quote(str(ROOT))} && {shlex.join(command)}"
+
+
+def with_systemd(proofs: str, folder: Path) -> str:
+    """A script that hands the guest over to systemd, with nothing of this machine's services, and runs another in it.
+
+    What it would clean up, set up or ask about a machine that has never been booted is left out.
+    """
+    (folder / "proofs").write_text(f"{proofs}\n{END}\n")
+    unit = f"""
+[Unit]
+Description=proofs
+DefaultDependencies=no
+Requires=basic.target
+Wants=dbus.socket systemd-logind.service
+After=basic.target dbus.socket
+[Service]
+Type=oneshot
+ExecStart=/bin/sh {folder / "proofs"}
+StandardOutput=file:/dev/ttyS0
+StandardError=file:/dev/ttyS0
+TimeoutStartSec=infinity
+Environment=PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8
+"""
+    (folder / "labplatform-proofs.service").write_text(unit)
+    masked = " ".join(f"/etc/systemd/system/{name}" for name in MASKED)
+    return f"""
+mount -t tmpfs etc /etc/systemd/system
+for unit in {masked}; do ln -s /dev/null $unit; done
+cp {folder}/labplatform-proofs.service /etc/systemd/system/
+echo 'guest:*:{USER}:{USER}::/tmp:/bin/sh' >>/etc/passwd
+echo 'guest:x:{USER}:' >>/etc/group
+rm -f /etc/fstab
+umount /sys/fs/cgroup /dev/pts /run
+exec /lib/systemd/systemd --show-status=no --unit=labplatform-proofs.service
+"""
 
 
 def boot(script: str, folder: Path, seconds: float, megabytes: int = 1024) -> Report:

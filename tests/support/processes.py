@@ -114,6 +114,8 @@ def groups_without_a_platform() -> set[Path]:
             for group in folder.glob("labplatform-[0-9]*"):
                 if _without(group):
                     found.add(group)
+    # Scopes lie where systemd puts them.
+    found.update(group for group in Path("/sys/fs/cgroup").rglob("labplatform-*.scope") if _without(group))
     return found
 
 

@@ -8,10 +8,11 @@ from ...messages import Enforcement, LimitsWish
 from .cgroup1 import CgroupV1
 from .cgroup2 import CgroupV2
 from .off import Off
+from .systemd import SystemdScope
 from .tier import Tier, Unavailable
 from .watchdog import Watchdog
 
-TIERS: tuple[type[Tier], ...] = (CgroupV2, CgroupV1, Watchdog)
+TIERS: tuple[type[Tier], ...] = (CgroupV2, SystemdScope, CgroupV1, Watchdog)
 """Best first."""
 
 

@@ -3,9 +3,10 @@
 The kernel counts and holds, and where memory runs out it ends the whole app at once (`memory.oom.group`).
 
 Whose part it is matters more than whether it may be written. On a machine that systemd runs, the tree is systemd's but
-for what it has delegated; a desktop's session is not. Without systemd, as in a container that has its groups writable,
-it is what this user may write. Groups that hold limits may lie only in a group without processes of its own; where ours
-has some, they are moved into a leaf of it, and back when the last platform ends.
+for what it has delegated; a desktop's session is not, and gets scopes instead (`systemd`). Without systemd, as in a
+container that has its groups writable, it is what this user may write. Groups that hold limits may lie only in a group
+without processes of its own; where ours has some, they are moved into a leaf of it, and back when the last platform
+ends.
 
 A host is moved into its group while it is held. `clone3` could start it there, but `subprocess` cannot ask for that,
 and `spawn` would have to do by hand what it has `subprocess` for: the descriptors, the session, the signals. A process

@@ -1,7 +1,7 @@
 """Groups that the kernel holds to their limits, whichever files it has for that: what they have in common. Supervisor.
 
 The kernel counts and ends; from here come the limits, the look at what it counted, and the end of whatever it left
-alive. How a group is made, written, read and ended is left to the tiers: `cgroup1`, `cgroup2`.
+alive. How a group is made, written, read and ended is left to the tiers: `cgroup1`, `cgroup2`, `systemd`.
 """
 
 from __future__ import annotations

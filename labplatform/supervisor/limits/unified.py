@@ -1,8 +1,9 @@
 """One group of control groups' version 2, the unified hierarchy: what it holds, counts and says. Supervisor.
 
-Making the group and writing its limits is left to the tier, `cgroup2`. What a group says of its end is exact here:
-`oom` counts that its own limit was reached, `oom_kill` that one of its processes was killed for want of memory. The
-second without the first was the machine, or a group above. https://docs.kernel.org/admin-guide/cgroup-v2.html
+Who makes the group, and who writes its limits, is left to the tiers: `cgroup2` does both itself, `systemd` has both
+done. What a group says of its end is exact here: `oom` counts that its own limit was reached, `oom_kill` that one of
+its processes was killed for want of memory. The second without the first was the machine, or a group above.
+https://docs.kernel.org/admin-guide/cgroup-v2.html
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class UnifiedGroup(KernelGroup):
         self._poll: select.epoll | None = None
         self._looking = threading.Lock()
         self._last = {"oom": 0, "oom_kill": 0}
-        """What the file said when it was there last."""
+        """What the file said when it was there last: `systemd` removes a group as soon as it is empty."""
 
     # --- what it says
 
