@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import queue
+import re
 import signal
 import sys
 import threading
@@ -24,6 +25,10 @@ from ..resources import manifests_folder
 from . import OK, PROBLEM, Terminated, complain, words
 
 _OVER = ("stopped", "failed")
+_LIKE_ADDRESS = re.compile(
+    r"\w+://|(localhost|[\w-]+(\.[\w-]+)*\.(?!json\b)[a-z]{2,}|[\d.]{7,})(:\d+)?(/|$)", re.IGNORECASE
+)
+"""What people may write who mean a web address: another scheme, or none."""
 
 
 def main(options: argparse.Namespace) -> int:
@@ -68,6 +73,12 @@ def choose(names: list[str]) -> Chosen:
     far = [name for name in places if directory.is_address(name) or directory.is_qualified(name)]
     near = [name for name in places if name not in far]
     for name in near:
+        if _LIKE_ADDRESS.match(name) and not Path(name).exists():
+            raise UnknownApp(
+                f"{name}: there is no such file or folder; the address of a page or directory begins with https:// or "
+                "http://",
+                app=name,
+            )
         if "/" not in name and not name.endswith(".json") and not Path(name).exists():
             raise UnknownApp(
                 f"no sample app is called {name!r}, and there is no such file or folder; "
@@ -77,13 +88,15 @@ def choose(names: list[str]) -> Chosen:
     found = directory.load(*near, beside=samples)
     own, remarks = dict(found.manifests), list(found.remarks)
     held = {name: [own[app_id] for app_id in ids] for name, ids in zip(near, found.of_place, strict=True)}
-    failed: list[tuple[str, ManifestError]] = []
+    failed: list[tuple[str, ManifestError]] = [(name, _empty(name)) for name in near if not held[name]]
     for name in far:
         try:
             found = directory.load(name, beside=samples | own)
         except ManifestError as error:
             failed.append((name, error))
             continue
+        if not found.manifests:
+            failed.append((name, _empty(name)))
         own |= found.manifests
         remarks += found.remarks
         held[name] = list(found.manifests.values())
@@ -91,6 +104,11 @@ def choose(names: list[str]) -> Chosen:
     # What one requires is found among one's own apps first, then among the samples.
     known = [*own.values(), *(sample for app_id, sample in samples.items() if app_id not in own)]
     return Chosen([one for name in names for one in held.get(name, ())], known, remarks, failed)
+
+
+def _empty(name: str) -> ManifestError:
+    """The error for an app directory without apps: whoever names one means some."""
+    return ManifestError(f"{name}: is an app directory without a record", file=name, where="$", expected="a record")
 
 
 class Foreground:

@@ -15,13 +15,25 @@ import msgspec
 
 from ..dacp import AppIdentifier
 from .calls import Steps, WithAio, call
-from .channels import HANDED, REQUEST_SECONDS, Channel, ContextHandler, PrivateChannel, channel_of, checked, taking
+from .channels import (
+    HANDED,
+    REQUEST_SECONDS,
+    Channel,
+    ContextHandler,
+    PrivateChannel,
+    channel_of,
+    checked,
+    taking,
+    text,
+    type_of,
+)
 from .client import Answer, Client, ContextListener, EventListener, IntentListener, Listener
 from .types import AgentEvent, AppIntent, AppMetadata, Context, ImplementationMetadata
 
 LAUNCH_SECONDS = 100.0
 """Seconds for what may start an app and ask a person. The desktop agent itself gives up earlier, and says why."""
 RESULT_SECONDS = 30.0
+INTENT = "an intent's name is text"
 
 
 class IntentResolution(WithAio):
@@ -78,9 +90,8 @@ class DesktopAgent(WithAio):
         It follows from channel to channel, and begins with the channel's last context where there is one. Returns the
         listener, whose `unsubscribe()` ends it.
         """
-        return (
-            yield from self._client.begun(ContextListener(self._client, None, context_type, taking(handler, *HANDED)))
-        )
+        handler = taking(handler, *HANDED)
+        return (yield from self._client.begun(ContextListener(self._client, None, type_of(context_type), handler)))
 
     # --- user channels
 
@@ -93,7 +104,8 @@ class DesktopAgent(WithAio):
     @call(REQUEST_SECONDS)
     def join_user_channel(self, channel: Any) -> Steps[None]:
         """Join a user channel, given by its id or itself; the one joined before is left."""
-        yield self._client.ask("joinUserChannelRequest", {"channelId": getattr(channel, "id", channel)})
+        channel_id = text(getattr(channel, "id", channel), "a user channel is named by its id, or is a `Channel`")
+        yield self._client.ask("joinUserChannelRequest", {"channelId": channel_id})
 
     @call(REQUEST_SECONDS)
     def leave_current_channel(self) -> Steps[None]:
@@ -111,6 +123,7 @@ class DesktopAgent(WithAio):
     @call(REQUEST_SECONDS)
     def get_or_create_channel(self, channel_id: str) -> Steps[Channel]:
         """The app channel of this name, made if need be."""
+        channel_id = text(channel_id, "an app channel's id is text")
         found = yield self._client.ask("getOrCreateChannelRequest", {"channelId": channel_id})
         return channel_of(self._client, found["channel"])
 
@@ -134,7 +147,7 @@ class DesktopAgent(WithAio):
         `app`: who shall handle it: an app id, an `AppIdentifier` or what else has an `app_id`; with an `instance_id`
         that very instance.
         """
-        payload = {"intent": intent, "context": checked(context)}
+        payload = {"intent": text(intent, INTENT), "context": checked(context)}
         return (yield from self._raise("raiseIntentRequest", payload, app))
 
     @call(LAUNCH_SECONDS)
@@ -154,14 +167,15 @@ class DesktopAgent(WithAio):
 
         Whoever raised it gets that as the result; if the handler raises, "IntentHandlerRejected". Returns the listener.
         """
-        return (yield from self._client.begun(IntentListener(self._client, intent, taking(handler, *HANDED))))
+        listener = IntentListener(self._client, text(intent, INTENT), taking(handler, *HANDED))
+        return (yield from self._client.begun(listener))
 
     @call(REQUEST_SECONDS)
     def find_intent(
         self, intent: str, context: Context | None = None, result_type: str | None = None
     ) -> Steps[AppIntent]:
         """Who could handle an intent, with this context and a result of this type if given: an `AppIntent`."""
-        wish = {"intent": intent} | _present(context=context and checked(context), resultType=result_type)
+        wish = {"intent": text(intent, INTENT)} | _present(context=context and checked(context), resultType=result_type)
         return msgspec.convert((yield self._client.ask("findIntentRequest", wish))["appIntent"], AppIntent)
 
     @call(REQUEST_SECONDS)

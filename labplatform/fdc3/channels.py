@@ -40,13 +40,14 @@ class Channel(WithAio):
     @call(REQUEST_SECONDS)
     def get_current_context(self, context_type: str | None = None) -> Steps[Context | None]:
         """The last context broadcast here, of this type or of any; `None` if there was none."""
-        payload = {"channelId": self.id, "contextType": context_type}
+        payload = {"channelId": self.id, "contextType": type_of(context_type)}
         return (yield self._client.ask("getCurrentContextRequest", payload)).get("context")
 
     @call(REQUEST_SECONDS)
     def add_context_listener(self, context_type: str | None, handler: ContextHandler) -> Steps[Listener]:
         """Call `handler(context, metadata)` for contexts of this type (`None`: of any). Returns the listener."""
-        listener = ContextListener(self._client, self.id, context_type, taking(handler, *HANDED), self.type)
+        handler = taking(handler, *HANDED)
+        listener = ContextListener(self._client, self.id, type_of(context_type), handler, self.type)
         return (yield from self._client.begun(listener))
 
     def __eq__(self, other: object) -> bool:
@@ -92,6 +93,18 @@ def checked(context: Any) -> Context:
     if not isinstance(context, dict) or not isinstance(context.get("type"), str):
         raise refusal("MalformedContext", f"it is {context!r:.80}")
     return context
+
+
+def text(value: Any, what: str) -> str:
+    """The same text. Raises `TypeError` for what is none; `what` says what it would be."""
+    if not isinstance(value, str):
+        raise TypeError(f"{what}, not {value!r:.80}")
+    return value
+
+
+def type_of(context_type: Any) -> str | None:
+    """The same context type. Raises `TypeError` for what is none."""
+    return None if context_type is None else text(context_type, "a context's type is text, or None for any")
 
 
 def channel_of(client: Client, shown: dict[str, Any]) -> Channel:

@@ -44,8 +44,8 @@ MEANINGS = {
     "NoChannelFound": "there is no such channel; `get_user_channels()` names the user channels",
     "NoResultReturned": "what the handler returned is no result: neither a context, nor a channel, nor nothing",
     "ResolverTimeout": "several apps could handle it, and nobody chose in time",
-    "ResolverUnavailable": "several apps could handle it, and nobody can be asked which; name one with `app=`",
-    "TargetAppUnavailable": "this app cannot be started",
+    "ResolverUnavailable": "several apps could handle it, and nobody was there who could choose; name one with `app=`",
+    "TargetAppUnavailable": "no app of this id is known here, or it cannot be started; the platform's events say why",
     "TargetInstanceUnavailable": "this instance has ended, or never was",
     "UserCancelledResolution": "several apps could handle it, and the choice was cancelled",
 }
@@ -59,12 +59,13 @@ def refusal(name: str, asked: str) -> FDC3Error:
 
 
 class Answer(Future):
-    """The payload that will come in answer to a request."""
+    """The payload that will come in answer to a request. `asked`: the request in a few words."""
 
-    def __init__(self, request: str, kind: str) -> None:
+    def __init__(self, request: str, kind: str, asked: str = "") -> None:
         super().__init__()
         self.request = request
         self.kind = kind
+        self.asked = asked or kind
         self.then: Callable[[Any], None] | None = None
         self.undo: Callable[[Any], None] | None = None
 
@@ -269,7 +270,7 @@ class Client:
         If nobody waits for it any more, it is given to `undo` instead. Raises what `send` does, and `BadRequest` for a
         message over the limit.
         """
-        answer = Answer(dacp.new_id(), kind)
+        answer = Answer(dacp.new_id(), kind, _asked(kind, payload))
         answer.then, answer.undo = then, undo
         with self._lock:
             self._waiting[answer.request] = answer
@@ -283,7 +284,9 @@ class Client:
 
     def raise_intent(self, kind: str, payload: dict[str, Any]) -> tuple[Answer, Answer]:
         """Send a raiseIntentRequest or its like: its answer, and the one that brings the handler's result."""
-        answer, result = Answer(dacp.new_id(), kind), Answer("", "raiseIntentResultResponse")
+        asked = _asked(kind, payload)
+        answer = Answer(dacp.new_id(), kind, asked)
+        result = Answer("", "raiseIntentResultResponse", f"the result of {asked}")
         with self._lock:
             self._waiting[answer.request] = answer
             self._results[answer.request] = result
@@ -403,7 +406,7 @@ class Client:
             with self._lock:
                 result = self._results.pop(request, None)
             if result:
-                _settle(result, payload, refusal(error, "the result of an intent") if error else None)
+                _settle(result, payload, refusal(error, result.asked) if error else None)
             return
         with self._lock:
             answer = self._waiting.pop(request, None)
@@ -417,7 +420,7 @@ class Client:
             return
         if answer.then and not error:
             answer.then(payload)
-        _settle(answer, payload, refusal(error, asked) if error else None)
+        _settle(answer, payload, refusal(error, answer.asked) if error else None)
 
     def _report(self, error: BaseException) -> None:
         self.handlers.report(f"a request that nobody waits for was refused: {error}")
@@ -448,32 +451,35 @@ class Client:
         self.handlers.put(Delivery(what, listener.handler, arguments, size, then, failed, wanted))
 
     def _intent(self, message: dacp.Envelope, payload: dict[str, Any], size: int) -> None:
+        for listener in self.listeners:
+            if isinstance(listener, IntentListener) and listener.intent == payload["intent"]:
+                self._handle(listener, message, payload, size)
+
+    def _handle(self, listener: IntentListener, message: dacp.Envelope, payload: dict[str, Any], size: int) -> None:
         from .channels import result_of
 
-        event, request = message.meta.event_uuid, payload["raiseIntentRequestUuid"]
+        # FDC3's protocol has no word for a handler that failed; these two are ours, and the desktop agent's.
+        failure = "IntentHandlerRejected"
 
         def answer(result: dict[str, Any]) -> None:
+            event, request = message.meta.event_uuid, payload["raiseIntentRequestUuid"]
             ids = {"intentEventUuid": event, "raiseIntentRequestUuid": request}
+            self.post("intentResultRequest", {**ids, "intentResult": result})
+
+        def give(returned: Any) -> None:
+            nonlocal failure
             try:
-                self.post("intentResultRequest", {**ids, "intentResult": result})
+                answer(result_of(returned))
             except (FDC3Error, BadRequest):
                 # It is no result, or too large for one: the handler's fault.
+                failure = "NoResultReturned"
                 raise
             except LabError:
                 # Nobody is there any more to whom it could go.
                 pass
 
-        for listener in self.listeners:
-            if isinstance(listener, IntentListener) and listener.intent == payload["intent"]:
-                self._deliver(
-                    listener,
-                    listener.intent,
-                    (payload["context"], _sender(payload)),
-                    size,
-                    lambda returned: answer(result_of(returned)),
-                    # FDC3's protocol has no word for it; this one is ours, and the desktop agent's.
-                    lambda: answer({"error": "IntentHandlerRejected"}),
-                )
+        arguments = (payload["context"], _sender(payload))
+        self._deliver(listener, listener.intent, arguments, size, give, lambda: answer({"error": failure}))
 
     def _channel_changed(self, message: dacp.Envelope, payload: dict[str, Any], size: int) -> None:
         self.joined = payload.get("newChannelId")
@@ -538,6 +544,14 @@ class Client:
                     channels.add(listener.channel_id)
                     self.ask("getOrCreateChannelRequest", {"channelId": listener.channel_id})
             listener.begin()
+
+
+def _asked(kind: str, payload: dict[str, Any]) -> str:
+    """A request in a few words: which intent, app, channel or context it was about."""
+    app, context = payload.get("app") or {}, payload.get("context") or {}
+    told = [payload.get("intent"), app.get("appId"), payload.get("channelId"), context.get("type")]
+    about = ", ".join(f"{one!s:.100}" for one in told if one)
+    return f"{kind}: {about}" if about else kind
 
 
 def _nothing(answer: Any) -> None:

@@ -126,8 +126,8 @@ class Handlers:
         """Raise `BlockingCallInObserver` inside a handler."""
         if self.here:
             raise BlockingCallInObserver(
-                f"{call} waits for an answer, and was called in a message handler, which would hold up all others; "
-                f"make the handler `async def` and await the call: `await ….aio.{call}`"
+                f"{call} waits for an answer, and was called in a message handler, an observer or a resolver, which "
+                f"would hold up all others; make a handler `async def` and await the call there: `await ….aio.{call}`"
             )
 
     def close(self, seconds: float = 2.0) -> None:

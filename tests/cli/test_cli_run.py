@@ -13,6 +13,7 @@ from support.processes import runs, until
 
 from labplatform import machine, resources
 from labplatform.cli.run import choose
+from labplatform.errors import ManifestError, UnknownApp
 
 
 def _connection_files() -> list:
@@ -127,6 +128,33 @@ def test_an_unknown_name_is_told_with_the_samples(cli):
     done = cli("run", "ticker-lst")
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1 and "'ticker-lst'" in done.stderr and "ticker-list" in done.stderr
+
+
+def test_a_directory_without_apps_is_a_failure(tmp_path, web):
+    """There is nothing to run; what else was named runs."""
+    file = tmp_path / "apps.json"
+    file.write_text('{"applications": []}')
+    web.json("/v2/apps", {"applications": []})
+    for name in (str(file), web.address):
+        chosen = choose([name, "ticker-list"])
+        assert [one.app_id for one in chosen.wanted] == ["ticker-list"]
+        [(failed, error)] = chosen.failed
+        assert failed == name and "without a record" in error.message
+
+
+@pytest.mark.parametrize(
+    "name", ["www.example.org", "example.org/page.html", "localhost:8000", "127.0.0.1:8000/x", "ftp://example.org/x"]
+)
+def test_an_address_without_its_beginning_is_told_what_it_lacks(name):
+    with pytest.raises(UnknownApp, match=r"begins with https:// or http://"):
+        choose([name])
+
+
+@pytest.mark.parametrize("name", ["none.json", "./none", "folder/app.json", "nothing"])
+def test_other_names_are_not_taken_for_addresses(name):
+    with pytest.raises((UnknownApp, ManifestError)) as caught:
+        choose([name])
+    assert "https" not in str(caught.value)
 
 
 def test_what_a_name_means(tmp_path, monkeypatch):

@@ -16,8 +16,8 @@ from labplatform.fdc3.agent import DesktopAgent
 from labplatform.fdc3.client import Client
 from labplatform.fdc3.handlers import Bounds, Handlers
 
-REJECTED = {"error": "IntentHandlerRejected"}
-"""The one thing in our messages that FDC3's schemas do not know."""
+OURS = [{"error": "IntentHandlerRejected"}, {"error": "NoResultReturned"}]
+"""What FDC3's schemas do not know of our messages."""
 
 
 class Agent(DesktopAgent):
@@ -86,7 +86,7 @@ class Agent(DesktopAgent):
             return
         if self.stage.world.schemas:
             checked = copy.deepcopy(message)
-            if checked["payload"].get("intentResult") == REJECTED:
+            if checked["payload"].get("intentResult") in OURS:
                 checked["payload"]["intentResult"] = {}
             self.stage.world.schemas.check(checked)
         with self.stage.lock:

@@ -239,7 +239,7 @@ def test_a_handler_that_fails_is_told_to_who_raised_and_reported(pair, kind):
 def test_what_is_no_result_is_the_handlers_failure(pair, result):
     one, two = pair
     two.add_intent_listener("Look", lambda context: result)
-    refused("IntentHandlerRejected", one.raise_intent("Look", APPLE).get_result, timeout=5)
+    refused("NoResultReturned", one.raise_intent("Look", APPLE).get_result, timeout=5)
     assert len(two.reports) == 1
 
 
@@ -284,6 +284,45 @@ def test_who_could_handle_it(pair, stage):
     refused("TargetAppUnavailable", one.raise_intent_for_context, APPLE, app="nobody")
     with pytest.raises(TypeError, match="app_id"):
         one.raise_intent("ViewChart", APPLE, app=7)
+
+
+def test_an_error_says_what_was_asked(pair, stage):
+    one, two = pair
+    two.add_intent_listener("Look", lambda context: 7)
+    for asked, call in (
+        ("raiseIntentRequest: ViewChartt, fdc3.instrument", lambda: one.raise_intent("ViewChartt", APPLE)),
+        ("raiseIntentRequest: Look, nobody, fdc3.instrument", lambda: one.raise_intent("Look", APPLE, app="nobody")),
+        ("the result of raiseIntentRequest: Look, x", lambda: one.raise_intent("Look", {"type": "x"}).get_result()),
+        ("joinUserChannelRequest: blue", lambda: one.join_user_channel("blue")),
+        ("getAppMetadataRequest: nobody", lambda: one.get_app_metadata("nobody")),
+        ("findIntentsByContextRequest: y", lambda: one.find_intents_by_context({"type": "y"})),
+    ):
+        with pytest.raises(FDC3Error, match=rf"\({asked}\)$"):
+            call()
+
+
+@pytest.mark.parametrize("wrong", [None, 7, ["ViewChart"]])
+def test_what_must_be_text_is_asked_for_as_text(pair, wrong):
+    """Not FDC3's MalformedContext, the desktop agent's word for any request of a wrong form."""
+    one, _ = pair
+    channel = one.get_or_create_channel("own")
+    calls = [
+        lambda: one.join_user_channel(wrong),
+        lambda: one.get_or_create_channel(wrong),
+        lambda: one.raise_intent(wrong, APPLE),
+        lambda: one.add_intent_listener(wrong, print),
+        lambda: one.find_intent(wrong),
+    ]
+    if wrong is not None:  # which is "of any type"
+        calls += [
+            lambda: one.add_context_listener(wrong, print),
+            lambda: channel.add_context_listener(wrong, print),
+            lambda: channel.get_current_context(wrong),
+        ]
+    for call in calls:
+        with pytest.raises(TypeError) as caught:
+            call()
+        assert f"not {wrong!r}" in str(caught.value) and ("text" in str(caught.value) or "id" in str(caught.value))
 
 
 def test_apps_are_opened_and_found(pair, stage):

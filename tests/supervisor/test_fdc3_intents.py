@@ -449,6 +449,15 @@ def test_a_result_that_is_none(world, handed, result, error):
     assert raiser.result_of(raised) == {"error": "NoResultReturned"}
 
 
+@pytest.mark.parametrize("error", ["IntentHandlerRejected", "NoResultReturned"])
+def test_a_handler_says_that_it_has_no_result(world, handed, error):
+    """FDC3's protocol has no word for it; this one is ours."""
+    world.strict = False
+    raiser, chart, raised = handed
+    assert chart.give_result({"error": error}) == {}
+    assert raiser.result_of(raised) == {"error": error}
+
+
 def test_a_handler_that_dies_rejects_what_it_owed_at_once(world, handed):
     raiser, chart, first = handed
     second = raiser.raise_intent("ViewChart", INSTRUMENT)

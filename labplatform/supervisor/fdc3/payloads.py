@@ -126,9 +126,9 @@ class ChannelResult(_Payload, frozen=True):
 
 
 class Result(_Payload, frozen=True):
-    """What an intent handler returned: a context, a channel, or nothing; or that it failed."""
+    """What an intent handler returned: a context, a channel, or nothing; or why that is not to be had."""
 
-    error: Literal["IntentHandlerRejected"] | None = None
+    error: Literal["IntentHandlerRejected", "NoResultReturned"] | None = None
     context: msgspec.Raw = NOTHING
     channel: ChannelResult | None = None
 
