@@ -7,6 +7,7 @@ none misses what comes right behind its answer; handlers run in `handlers`.
 
 from __future__ import annotations
 
+import json
 import threading
 import weakref
 from collections.abc import Callable, Generator
@@ -393,7 +394,7 @@ class Client:
     def receive(self, data: bytes) -> None:
         """Take one message from the transport. Raises `msgspec.DecodeError` for what is none."""
         message = dacp.read_envelope(data)
-        payload = msgspec.json.decode(message.payload)
+        payload = _read_payload(message.payload)
         if message.meta.response_uuid is not None:
             self._answered(message, payload)
         elif event := self._events.get(message.type):
@@ -544,6 +545,14 @@ class Client:
                     channels.add(listener.channel_id)
                     self.ask("getOrCreateChannelRequest", {"channelId": listener.channel_id})
             listener.begin()
+
+
+def _read_payload(payload: msgspec.Raw) -> Any:
+    """A payload as Python values. What its sender wrote as a number need not fit one: as in a page, it is infinite."""
+    try:
+        return msgspec.json.decode(payload)
+    except msgspec.ValidationError:
+        return json.loads(bytes(payload), parse_int=lambda digits: int(digits) if len(digits) < 300 else float(digits))
 
 
 def _asked(kind: str, payload: dict[str, Any]) -> str:

@@ -301,6 +301,23 @@ def test_an_error_says_what_was_asked(pair, stage):
             call()
 
 
+def test_numbers_beyond_all_numbers_are_infinite_as_in_a_page(pair, stage):
+    """JSON may say such a thing; that is no reason to hear nothing of it, or to fill a notebook with tracebacks."""
+    one, two = pair
+    heard = []
+    two.get_or_create_channel("own").add_context_listener(None, heard.append)
+    context = '{"type": "x", "n": 5, "large": -1e999}'
+    meta = '{"requestUuid": "r", "timestamp": "2025-01-01T00:00:00Z"}'
+    payload = f'{{"channelId": "own", "context": {context}}}'
+    with stage.lock:
+        stage.world.router.receive(
+            one.instance_id, f'{{"type": "broadcastRequest", "meta": {meta}, "payload": {payload}}}'
+        )
+    two.settle()
+    assert heard == [{"type": "x", "n": 5, "large": float("-inf")}]
+    assert isinstance(heard[0]["n"], int)
+
+
 @pytest.mark.parametrize("wrong", [None, 7, ["ViewChart"]])
 def test_what_must_be_text_is_asked_for_as_text(pair, wrong):
     """Not FDC3's MalformedContext, the desktop agent's word for any request of a wrong form."""

@@ -241,6 +241,27 @@ def test_an_error_is_named_as_fdc3_names_it(page, web, peer):
     assert page.evaluate("lab.connected")
 
 
+def test_half_a_character_is_replaced_as_a_websocket_does(page, web, peer):
+    """The supervisor reads UTF-8, and would cut off who sends what cannot be written so."""
+    connection = opened(page, web, peer)
+    page.evaluate(
+        r"""lab.channel("prices").then((channel) => {
+            const [high, low] = ["👍"[0], "👍"[1]];
+            return channel.broadcast(
+                {type: "x", a: `ok ${high}`, b: low + high + high, [`k${low}`]: "👍", c: "\\ud83d", d: `\\${high}`});
+        })"""
+    )
+    [said] = [message for message in connection.messages if message["type"] == "broadcastRequest"]
+    assert said["payload"]["context"] == {
+        "type": "x",
+        "a": "ok \ufffd",
+        "b": "\ufffd\ufffd\ufffd",
+        "k\ufffd": "👍",
+        "c": "\\ud83d",
+        "d": "\\\ufffd",
+    }
+
+
 def test_a_handler_that_throws_harms_no_other(page, web, peer):
     opened(page, web, peer)
     problems = []

@@ -14,6 +14,7 @@ import type {
 import type { AppIdentifier } from "@finos/fdc3-standard";
 import { Deadlines } from "./deadlines.js";
 import * as native from "./natives.js";
+import { wellFormed } from "./surrogates.js";
 import type { Outgoing, Receiver, Transport } from "./transport.js";
 
 type Outbound = AppRequestMessage | WebConnectionProtocol6Goodbye;
@@ -193,7 +194,7 @@ export class SocketMessaging extends AbstractMessaging implements Receiver {
     if (this.#ended) throw fdc3Error("AgentDisconnected", this.#ended);
     let text: string;
     try {
-      text = native.stringify(message);
+      text = wellFormed(native.stringify(message));
     } catch (error) {
       throw fdc3Error("MalformedContext", String(error));
     }
