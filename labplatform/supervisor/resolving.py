@@ -35,6 +35,9 @@ MOST_OF_ONE = 5
 """Questions of one instance that may be open; one more is refused."""
 MOST_OPTIONS = 300
 """Options of one question; those beyond are left out."""
+BEHIND_BYTES = 4 << 20
+"""Bytes that may wait for a controller before it is asked no more. With a question goes its context, and apps that ask
+on and on while a kernel is busy would cost it its connection, and a person the platform."""
 LARGEST_GLYPH = 8 << 10
 """Bytes of a glyph that goes along with a question, once for each option."""
 ABOUT_LENGTH = 80
@@ -43,6 +46,7 @@ NOBODY = (
     "nobody could be asked which app shall handle it: set `platform.resolver` to a function, display "
     "`platform.intent_resolver()` in a notebook, or run with a screen"
 )
+BEHIND = "the notebook that could be asked which app shall handle it has yet to read what it was sent before"
 
 
 class _Open:
@@ -128,11 +132,11 @@ class Resolving:
             if "shown" not in there:
                 self._ask_in_window(one)
         if not one.waiting and one.window is None:
-            one.fail(NOBODY)
+            one.fail(BEHIND if any(map(_is_behind, self._offers)) else NOBODY)
 
     def _tell(self, one: _Open, *kinds: m.ResolverKind) -> None:
         for peer, kind in self._offers.items():
-            if kind in kinds and peer not in one.told:
+            if kind in kinds and peer not in one.told and not _is_behind(peer):
                 one.told.add(peer)
                 one.waiting.add(peer)
                 self._send(one, peer)
@@ -171,7 +175,7 @@ class Resolving:
         """A controller's answer; whether it was the first. Raises `BadRequest`."""
         one = self._open.get(number)
         if one is None or one.question is None or one.answer.done():
-            return False
+            return peer.backlog > BEHIND_BYTES
         if option is not None and option >= len(one.offered):
             raise BadRequest(f"question {number} has {len(one.offered)} options, and no option {option}")
         if not problem:
@@ -289,6 +293,10 @@ class Resolving:
             known = self._glyphs.get(app_id)
             if manifest is not None and (known is None or known[0] is not manifest):
                 self._glyphs[app_id] = (manifest, await asyncio.to_thread(glyph_of, manifest, LARGEST_GLYPH))
+
+
+def _is_behind(peer: Peer) -> bool:
+    return peer.backlog > BEHIND_BYTES
 
 
 class _Context(msgspec.Struct):
