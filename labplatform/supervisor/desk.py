@@ -38,13 +38,13 @@ class PlatformDesk:
             found.setdefault(slot.manifest.app_id, slot.manifest)
         return [self._record(manifest) for manifest in found.values()]
 
-    def launch(self, app_id: str) -> str:
-        """Begin to start one more instance; returns its instanceId. Raises `LabError`."""
+    def launch(self, app_id: str, by: str) -> str:
+        """Begin to start one more instance, asked for by another; returns its instanceId. Raises `LabError`."""
         manifest = self.manifest(app_id)
         if manifest is None:
             raise UnknownApp(f"no manifest has the uuid {app_id!r}", app=app_id)
         seconds = self._deadlines.launch
-        slot: Slot = self._platform.launching.begin(manifest, seconds)
+        slot: Slot = self._platform.launching.begin(manifest, seconds, opener=self._platform.slot_of(by))
         task = self._loop.create_task(self._finish(slot, seconds))
         self._launches.add(task)
         task.add_done_callback(self._launches.discard)

@@ -23,6 +23,8 @@ RESERVE = 0.05
 """Of the memory, that should stay free: below it a machine swaps, or its kernel begins to kill."""
 MOST_APPS = 200
 """Apps that may be up on one platform; one more is refused."""
+MOST_OPENED = 32
+"""Of these, how many may be there because one app asked for them, itself or through those that it had started."""
 BACKSTOP = 5.0
 """Seconds beyond a launch's time-out: the lifecycle's own timer ends a slow start, and this only a broken one."""
 
@@ -33,10 +35,17 @@ class Launching:
     def __init__(self, platform: Any) -> None:
         self._platform = platform
 
-    def begin(self, manifest: Manifest, timeout: float, limits: ResourceLimits | None = None) -> Slot:
+    def begin(
+        self,
+        manifest: Manifest,
+        timeout: float,
+        limits: ResourceLimits | None = None,
+        opener: Slot | None = None,
+    ) -> Slot:
         """Begin to start one more instance, and what it requires. Returns at once; its instanceId is known then.
 
         `timeout`: seconds until it must be ready. `limits`: what is given there counts instead of the manifest's.
+        `opener`: the app that asked for it. A person may take the machine's last memory; an app may not.
         Raises `LaunchError`, `LimitError`, `PlatformStopped`.
         """
         platform = self._platform
@@ -46,27 +55,43 @@ class Launching:
             raise PlatformStopped(f"{manifest.app_id} was not launched: the platform is being stopped")
         for warning in manifest.warnings:
             platform.log.remark(warning, kind="manifest", level="warning")
+        shortage = self._shortage(manifest)
+        if opener:
+            self._check(manifest, opener, shortage)
         slot = self._new_slot(manifest, limits or ResourceLimits())
-        self._warn_of_shortage(slot)
+        if opener:
+            slot.opened_for = opener.opened_for or opener.name
+        if shortage:
+            platform.log.remark(shortage, kind="capacity", place=slot.name, level="warning")
         self._launch_requirements(manifest, timeout)
         platform.feed(slot, lifecycle.Launched(at=time.time(), policy=manifest.restart, timeout=timeout))
         return slot
 
-    def _warn_of_shortage(self, slot: Slot) -> None:
-        """Say so if this app may be the one for which the machine, or the container, has no memory left."""
+    def _check(self, manifest: Manifest, opener: Slot, shortage: str) -> None:
+        """Raises `LaunchError` where an app wants one more than is good for the others."""
+        root = opener.opened_for or opener.name
+        opened = sum(slot.live and slot.opened_for == root for slot in self._platform.slots.values())
+        if opened >= MOST_OPENED:
+            text = f"{opened} apps that {root} has opened, itself or through others, are up already; stop some first"
+            raise LaunchError(f"{manifest.app_id}: {text}")
+        if shortage:
+            raise LaunchError(shortage)
+
+    def _shortage(self, manifest: Manifest) -> str:
+        """In words, that one more app may be the one for which the machine, or the container, has no memory left."""
         platform = self._platform
         capacity = platform.watch.metrics.capacity
-        others = [other for other in platform.slots.values() if other is not slot and other.live]
-        known = [other.metrics.memory for other in others if other.metrics and not other.shared_with]
+        live = [slot for slot in platform.slots.values() if slot.live]
+        known = [slot.metrics.memory for slot in live if slot.metrics and not slot.shared_with]
         each = max(int(statistics.median(known)) if known else 0, USUAL_MEMORY)
-        coming = 1 + sum(other.metrics is None for other in others)
-        if each * coming > capacity.memory_left - RESERVE * capacity.memory:
-            where = "container" if "memory" in capacity.container else "machine"
-            text = (
-                f"this {where} has {capacity.memory_left >> 20} MiB of memory left, and {slot.name} will take some "
-                f"{each >> 20} MiB: stop other apps first, or it may run out"
-            )
-            platform.log.remark(text, kind="capacity", place=slot.name, level="warning")
+        coming = 1 + sum(slot.metrics is None for slot in live)
+        if each * coming <= capacity.memory_left - RESERVE * capacity.memory:
+            return ""
+        where = "container" if "memory" in capacity.container else "machine"
+        return (
+            f"this {where} has {capacity.memory_left >> 20} MiB of memory left, and {manifest.app_id} will take some "
+            f"{each >> 20} MiB: stop other apps first, or it may run out"
+        )
 
     async def finish(self, slot: Slot, seconds: float) -> None:
         """Wait until an app that was begun is up. One that does not come up leaves the platform: `LaunchError`."""

@@ -56,6 +56,8 @@ class Slot:
         self.service_instance = ""
         self.user_channel = manifest.user_channel
         """Which user channel its next incarnation begins on: the one that the last was on when it ended."""
+        self.opened_for = ""
+        """The place of the app that opened it, or that opened the one which did; empty if a person launched it."""
         self._complaints: list[float] = []
         self.new_incarnation()
 

@@ -88,6 +88,8 @@ def test_a_directory_of_many_intents_is_looked_through_once(world, raiser, monke
     by_name = {one["intent"]["name"]: one for one in found}
     assert names(by_name["Do7-3"]) == [("app-7", None), ("app-7", "running")]
     assert by_name["Do7-3"]["intent"]["displayName"] == "Do Do7-3"
+    monkeypatch.setattr(intents, "MOST_FOUND", 100)
+    assert len(raiser.ask("findIntentsByContextRequest", context=INSTRUMENT)["appIntents"]) <= 100
 
 
 def test_an_instance_that_listens_is_found_without_a_declaration(world, raiser):

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from queue import Queue
 
 from support.apps import NO_RESTART, make_app
+
+from labplatform.supervisor.launching import MOST_OPENED
 
 ASKER = '''
 """Opens, raises and notes the answers, then returns."""
@@ -100,3 +103,45 @@ def test_apps_open_one_another_and_hear_of_their_ends(platform, tmp_path: Path):
     # One that dies within its first moments has not come up, and leaves the platform as well.
     assert {app.state for app in lab.apps if app.app_id == "handler"} <= {"failed"}
     assert not any(app.app_id == "broken" for app in lab.apps), "what did not come up has left"
+
+
+GREEDY = '''
+"""Opens others without end, and says how many it got."""
+
+from labplatform.errors import FDC3Error
+
+
+def main(lab):
+    agent, got = lab.desktop_agent, 0
+    try:
+        if lab.app_id == "greedy":
+            agent.open("deputy")
+        while True:
+            agent.open("crumb", timeout=60)
+            got += 1
+    except FDC3Error as error:
+        lab.channel("got").broadcast({"type": lab.app_id, "count": got, "error": error.name})
+    lab.stopping.wait()
+'''
+
+
+def test_an_app_that_opens_others_without_end_leaves_room(platform, tmp_path: Path):
+    """Itself or through one that it opened; a person may still launch what they like."""
+    for name in ("greedy", "deputy"):
+        make_app(tmp_path, name, page=None, python=GREEDY)
+    make_app(
+        tmp_path, "crumb", page=None, python="def main(lab):\n    lab.desktop_agent.get_info()\n    lab.stopping.wait()"
+    )
+    lab = platform(tmp_path, isolation="shared-process")
+    told: Queue = Queue()
+    lab.desktop_agent.get_or_create_channel("got").add_context_listener(None, told.put)
+    lab.launch("greedy")
+    both = [told.get(timeout=120) for _ in range(2)]
+    assert {context["type"]: context["error"] for context in both} == dict.fromkeys(
+        ("greedy", "deputy"), "ErrorOnLaunch"
+    )
+    assert 1 + sum(context["count"] for context in both) == MOST_OPENED, "the deputy is one of them"
+    refused = [entry for entry in lab.events if "that greedy has opened, itself or through others" in entry.text]
+    assert refused and all(entry.level == "warning" for entry in refused)
+    assert lab.launch("crumb").state == "running"
+    assert lab.desktop_agent.open("crumb").app_id == "crumb", "a notebook is a person's"

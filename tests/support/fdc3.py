@@ -57,7 +57,7 @@ class Desk:
     def apps(self) -> list[AppRecord]:
         return list(self.records.values())
 
-    def launch(self, app_id: str) -> str:
+    def launch(self, app_id: str, by: str) -> str:
         if app_id in self.broken:
             raise LaunchError(f"{app_id} cannot be started")
         instance = f"{app_id}-{len(self.launched)}"

@@ -94,7 +94,7 @@ class Apps:
         if self._desk.app(wish.app.app_id) is None:
             raise Refused(E.APP_NOT_FOUND)
         try:
-            instance_id = self._desk.launch(wish.app.app_id)
+            instance_id = self._desk.launch(wish.app.app_id, request.sender.id)
         except LabError as error:
             self._desk.remark(request.sender.id, f"it could not open {wish.app.app_id}: {error}")
             raise Refused(E.ERROR_ON_LAUNCH) from error

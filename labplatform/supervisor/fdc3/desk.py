@@ -67,8 +67,8 @@ class Desk(Protocol):
     def apps(self) -> Iterable[AppRecord]:
         """All apps that can be launched, in the directory's order."""
 
-    def launch(self, app_id: str) -> str:
-        """Begin to start one more instance; returns its instanceId at once.
+    def launch(self, app_id: str, by: str) -> str:
+        """Begin to start one more instance, which the instance `by` asked for; returns its instanceId at once.
 
         Should it end before it is ready, `Router.disconnect` is told so, as of every end. Raises `LabError`.
         """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from itertools import islice
 
 import msgspec
 
@@ -21,6 +22,8 @@ from .waits import Waiting, Waits
 
 MOST_RESULTS = 1000
 """Results one instance may wait for; for more, the oldest is given up. A handler that fails never sends one."""
+MOST_FOUND = 5000
+"""Apps, each once for an intent, that are found for a context; those beyond are left out."""
 
 _read_result = msgspec.json.Decoder(p.Result).decode
 
@@ -148,11 +151,11 @@ class Intents:
         """
         shown: dict[str, str | None] = {}
         apps: dict[str, list[AppMetadata]] = {}
-        for record in self._desk.apps():
-            for intent, handling in record.intents(context_type, result_type):
-                shown[intent] = shown.get(intent) or handling.display_name
-                option = metadata(record.app_id, record, result_type=handling.result_type)
-                apps.setdefault(intent, []).append(option)
+        declared = ((record, *how) for record in self._desk.apps() for how in record.intents(context_type, result_type))
+        for record, intent, handling in islice(declared, MOST_FOUND):
+            shown[intent] = shown.get(intent) or handling.display_name
+            option = metadata(record.app_id, record, result_type=handling.result_type)
+            apps.setdefault(intent, []).append(option)
         for instance in self._instances.values():
             for intent in dict.fromkeys(instance.intents.values()):
                 if intent in apps and self._accepts(instance, intent, context_type, result_type):
@@ -336,7 +339,7 @@ class Intents:
         )
         if coming is None:
             try:
-                coming = self._desk.launch(app_id)
+                coming = self._desk.launch(app_id, raised.request.sender.id)
             except LabError as error:
                 self._desk.remark(raised.request.sender.id, f"its intent {intent} launched nothing: {error}")
                 raise Refused(E.TARGET_APP_UNAVAILABLE) from error
