@@ -64,5 +64,6 @@ def test_a_controller_that_does_not_read_is_asked_no_more(kind):
         assert len(open_still) == BEHIND_BYTES // (1 << 20) and not peer.cut_off
         resolving.close()
         await asyncio.wait(open_still)
+        assert all("is being stopped" in str(question.exception()) for question in open_still)
 
     asyncio.run(asyncio.wait_for(ask_on(), 20))
