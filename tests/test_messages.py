@@ -127,13 +127,15 @@ def samples(kind):
 
 
 def same(one, other):
-    """Equal, where `Raw` counts by its bytes."""
+    """Equal, where `Raw` counts by its bytes, and a struct by its fields though it may have no equality of its own."""
     if isinstance(one, msgspec.Raw) and isinstance(other, msgspec.Raw):
         return bytes(one) == bytes(other)
     if isinstance(one, msgspec.Struct):
         return type(one) is type(other) and all(
             same(getattr(one, name), getattr(other, name)) for name in one.__struct_fields__
         )
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return len(one) == len(other) and all(map(same, one, other))
     return type(one) is type(other) and one == other
 
 
