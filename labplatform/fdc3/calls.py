@@ -118,7 +118,8 @@ class WithAio:
 
 
 def _late(name: str, timeout: float, answer: Answer) -> LabTimeout:
-    return LabTimeout(f"{name}(): waited {timeout:g} s; no answer to {answer.kind} came")
+    awaited = f"the answer to {answer.asked}" if answer.request else answer.asked
+    return LabTimeout(f"{name}(): waited {timeout:g} s; {awaited} has not come")
 
 
 def _block(client: Client, steps: Steps, name: str, timeout: float) -> Any:
