@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ..app_ids import place_name
+from ..errors import ManifestError
 from ..manifest import About, Image, Manifest, OpenFin, parse_manifest
 from ..reading import wrong
 from .source import Source
@@ -167,7 +168,7 @@ class _Platform:
         self._remarks: list[str] = []
 
     def apps(self) -> list[Manifest]:
-        """One for each view that has a page; what is not used is told with the first."""
+        """One for each view with a page that can be shown; what is not used is told with the first."""
         source = self._source
         snapshot = self._data.get("snapshot")
         if snapshot is None:
@@ -181,9 +182,21 @@ class _Platform:
         if len(views) > MOST_VIEWS:
             raise wrong(source.name, "$.snapshot.windows", f"at most {MOST_VIEWS} views", f"{len(views)} views")
         names: set[str] = set()
-        apps = [app for view in views if (app := self._app(view, names))]
+        apps: list[Manifest] = []
+        faults: list[ManifestError] = []
+        for view in views:
+            try:
+                app = self._app(view, names)
+            except ManifestError as error:
+                faults.append(error)
+            else:
+                apps += [app] if app else []
+        if not apps and faults:
+            raise faults[0]
         if not apps:
             raise wrong(source.name, "$.snapshot.windows", "a view with the address of a page", windows)
+        # As with a directory's records: one that is of no use here costs the others nothing.
+        self._remarks += [f"{error.message}; this view is passed over" for error in faults]
         unused = list(dict.fromkeys(self._unused))
         remarks = (*apps[0].warnings, *self._remarks, *_unused(unused, source))
         return [msgspec.structs.replace(apps[0], warnings=remarks), *apps[1:]]

@@ -207,6 +207,15 @@ def test_a_view_without_a_page_is_passed_over():
     assert f"{FAR.name}: at {where}: a view without a url is passed over" in app.warnings
 
 
+def test_a_view_that_cannot_be_shown_costs_the_others_nothing():
+    content = stack(view("a"), view("own", url="file:///x"), view("b"), view("odd", interop=1))
+    first, second = read_openfin(platform(window(content)), FAR)
+    assert (first.openfin.name, second.openfin.name) == ("a", "b")
+    passed_over = [warning for warning in first.warnings if warning.endswith("; this view is passed over")]
+    assert ["content[1].componentState.url" in passed_over[0], "interop" in passed_over[1]] == [True, True]
+    assert len(passed_over) == 2 and second.warnings == ()
+
+
 @pytest.mark.parametrize(
     ("data", "where"),
     [
