@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import selectors
+import shutil
 import signal
 import subprocess
 import sys
@@ -80,6 +81,35 @@ def test_pages_that_talk_are_measured_beside_a_bare_relay():
     # Both ways of each: as many messages as were sent.
     assert [row["n"] for row in found["broadcast"]][:2] == [200, 200]
     assert {row["unit"] for row in found["burst"]} == {"messages/s", "s"}
+
+
+@pytest.mark.skipif(shutil.which("Xvfb") is None, reason="Xvfb is not installed")
+@pytest.mark.usefixtures("nothing_left")
+def test_what_a_person_sees_of_a_recycle_is_measured_on_a_screen():
+    done = bench("--quick", "--only", "recycle", "--json")
+    assert done.returncode == 0, done.stderr
+    (table,) = json.loads(done.stdout)["tables"]
+    assert table["problem"] is None
+    gap, gap_of_restart, *others = table["rows"]
+    assert gap["target"] and gap_of_restart["beside"]
+    # Who restarts sees the bare screen; that it is seen at all shows that a gap would be.
+    assert min(gap_of_restart["values"]) > 0
+    assert all(value > 0 for row in others for value in row["values"])
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.usefixtures("nothing_left")
+def test_limits_boundaries_and_readings_are_measured():
+    tables = ("limits", "throttle", "boundary", "sampling")
+    done = bench("--quick", "--only", ",".join(tables), "--json", seconds=580)
+    assert done.returncode == 0, done.stderr
+    data = json.loads(done.stdout)
+    assert data["processes_left"] == []
+    for table in data["tables"]:
+        assert table["problem"] is None
+        assert [row for row in table["rows"] if row["beside"]]
+        assert all(row["n"] == len(row["values"]) > 0 for row in table["rows"])
 
 
 @pytest.mark.usefixtures("nothing_left")

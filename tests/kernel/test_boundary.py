@@ -6,99 +6,18 @@ Without a boundary the same roads are open, which is what makes the others tests
 from __future__ import annotations
 
 import json
-import os
 import shutil
+from pathlib import Path
+from typing import Any
 
 import pytest
 from support.apps import make_app
-from support.processes import runs, until
+from support.intruder import INTRUDER, NEIGHBOUR, intrude
+from support.ordinary_user import ordinary_user
+from support.processes import until
 
 from labplatform import landlock
 
-INTRUDER = '''
-"""Tries what its plan says, and tells which of it worked."""
-
-import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-from pathlib import Path
-
-
-def reads(path):
-    with open(path, "rb") as file:
-        return bool(file.read(64))
-
-
-def lists(path):
-    return bool(os.listdir(path))
-
-
-def follows(path):
-    return bool(os.readlink(path))
-
-
-def connects(port):
-    socket.create_connection(("127.0.0.1", port), timeout=5).close()
-    return True
-
-
-def writes(path):
-    with open(path, "ab") as file:
-        file.write(b" ")
-    return True
-
-
-# In a process of its own, whose end lets go of what it traces. 0x4206 is PTRACE_SEIZE, which does not stop it.
-TRACE = """
-import ctypes, sys
-libc = ctypes.CDLL(None, use_errno=True)
-libc.ptrace.argtypes = [ctypes.c_long] * 4
-sys.exit(libc.ptrace(0x4206, int(sys.argv[1]), 0, 0) != 0)
-"""
-
-
-def traces(pid):
-    return subprocess.run([sys.executable, "-c", TRACE, str(pid)], timeout=30).returncode == 0
-
-
-def peeks(pid):
-    with open(f"/proc/{pid}/maps") as maps:
-        start = next(int(line.split("-")[0], 16) for line in maps if " r" in line)
-    with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
-        memory.seek(start)
-        return len(memory.read(16)) == 16
-
-
-def signals(pid):
-    os.kill(pid, signal.SIGWINCH)
-    return True
-
-
-def main(lab):
-    tries = {try_.__name__: try_ for try_ in (reads, lists, follows, connects, writes, traces, peeks, signals)}
-    plan = json.loads(Path(__file__).with_name("plan.json").read_text())
-    worked = []
-    for name, what, target in plan:
-        try:
-            if tries[what](target):
-                worked.append(name)
-        except (OSError, StopIteration):
-            pass
-    lab.desktop_agent.get_or_create_channel("report").broadcast({"type": f"report.{lab.app_id}", "worked": worked})
-    lab.stopping.wait()
-'''
-
-NEIGHBOUR = """<!doctype html><meta charset=utf-8><title>neighbour</title><script>
-window.report = null;
-(async () => {
-  const channel = await fdc3.getOrCreateChannel("report");
-  await channel.addContextListener("report.OF", (context) => { window.report = context; });
-  window.report ??= await channel.getCurrentContext("report.OF");
-})();
-</script>"""
 KINDS = ["bubblewrap", "landlock", "off"]
 
 
@@ -109,51 +28,44 @@ def _skip_where_it_does_not_work(kind: str) -> None:
         pytest.skip("this kernel's Landlock keeps no signals back")
 
 
+def _judge(kind: str, told: dict[str, Any]) -> None:
+    if kind == "off":
+        assert told["boundary"][-1] == "none (it was turned off for this platform)"
+    else:
+        assert not told["worked"], told["worked"]
+        assert told["boundary"][:4] == [kind, True, True, True]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_intruder(platform, tmp_path, kind):
     _skip_where_it_does_not_work(kind)
-    home = make_app(tmp_path, "intruder", page=None, python=INTRUDER)
-    make_app(tmp_path, "neighbour", page=NEIGHBOUR.replace("OF", "intruder"))
-    with platform(tmp_path, boundary=kind) as lab:
-        neighbour = lab.launch("neighbour")
-        until(lambda: {one.role for one in neighbour.processes} >= {"host", "renderer"}, 20, "its processes")
-        pids = {one.role: one.pid for one in neighbour.processes}
-        session = lab.connection_file.with_suffix("")
-        profile = session / "profiles" / "neighbour"
-        roads = [
-            ("its host's environment", "reads", f"/proc/{pids['host']}/environ"),
-            ("its renderer's environment", "reads", f"/proc/{pids['renderer']}/environ"),
-            ("its host's memory map", "reads", f"/proc/{pids['host']}/smaps"),
-            ("its host's memory", "peeks", pids["host"]),
-            ("its renderer's memory", "peeks", pids["renderer"]),
-            ("tracing its host", "traces", pids["host"]),
-            ("tracing its renderer", "traces", pids["renderer"]),
-            ("its host's open files", "follows", f"/proc/{pids['host']}/fd/0"),
-            ("signals to its host", "signals", pids["host"]),
-            ("signals to its renderer", "signals", pids["renderer"]),
-            ("signals to the supervisor", "signals", lab.supervisor_pid),
-            ("the supervisor's memory", "peeks", lab.supervisor_pid),
-            ("the controller's memory", "peeks", os.getpid()),
-            ("the controller's token", "reads", str(lab.connection_file)),
-            ("its profile", "lists", str(profile)),
-            ("its page", "reads", str(tmp_path / "neighbour" / "index.html")),
-            ("changing its page", "writes", str(tmp_path / "neighbour" / "index.html")),
-            ("changing its own page", "writes", str(home / "app.json")),
-            ("a file in the person's home", "reads", str(tmp_path / "secret")),
-        ]
-        (tmp_path / "secret").write_text("secret")
-        (home / "plan.json").write_text(json.dumps(roads))
-        intruder = lab.launch("intruder")
-        report = until(lambda: neighbour.evaluate_js("report"), 20, "the intruder's report")
-        if kind == "off":
-            assert set(report["worked"]) == {name for name, _, _ in roads}
-            assert str(intruder.sandbox.boundary) == "none (it was turned off for this platform)"
-        else:
-            assert not report["worked"], report["worked"]
-            found = intruder.sandbox.boundary
-            assert (found.kind, found.processes, found.files, found.signals) == (kind, True, True, True)
-        assert runs(neighbour.pid)
-        assert neighbour.evaluate_js("1 + 1") == 2
+    with platform(boundary=kind) as lab:
+        told = intrude(lab, tmp_path)
+    _judge(kind, told)
+    if kind == "off":
+        assert told["worked"] == told["roads"]
+
+
+@pytest.mark.usefixtures("nothing_left")
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_intruder_of_an_ordinary_user(tmp_path_factory, kind):
+    """The same user's neighbour, and Chromium's sandbox inside the boundary."""
+    _skip_where_it_does_not_work(kind)
+    with ordinary_user(tmp_path_factory) as user:
+        allowed = user.run("-c", "from labplatform import machine; print(*machine.user_namespaces())").stdout
+        if not allowed.startswith("True"):
+            pytest.skip(f"this machine gives ordinary users no sandbox: {allowed}")
+        tests = str(Path(__file__).resolve().parents[1])
+        code = f"import sys; sys.path.insert(0, {tests!r}); from support.intruder import main; main()"
+        done = user.run("-c", code, str(user.home / "apps"), kind)
+        assert done.returncode == 0, done.stderr
+        told = json.loads(done.stdout.splitlines()[-1])
+    _judge(kind, told)
+    assert told["chromium"] is True
+    if kind == "off":
+        # Of its own processes the kernel keeps it from a sandboxed renderer and from what is no child of its; the rest
+        # is open.
+        assert set(told["worked"]) >= {"the controller's token", "its page", "changing its page", "signals to its host"}
 
 
 @pytest.mark.parametrize("kind", ["bubblewrap", "landlock"])
