@@ -83,6 +83,14 @@ def parse_size(value: int | str, field: str = "") -> int:
     return size
 
 
+def size_in_words(size: float) -> str:
+    """Bytes for people: "350 MB", "25.3 GB"."""
+    for scale, unit in ((1e12, "TB"), (1e9, "GB")):
+        if size >= 10 * scale:
+            return f"{size / scale:.4g} {unit}"
+    return f"{size / 1e6:.0f} MB"
+
+
 def _inside(path: str) -> bool:
     """Whether a relative path with forward slashes names something below its folder, as a browser and Linux read it."""
     if not path or path.startswith("/") or "\\" in path or any(character < " " for character in path):

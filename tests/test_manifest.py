@@ -24,6 +24,7 @@ from labplatform.manifest import (
     load_manifest,
     parse_manifest,
     parse_size,
+    size_in_words,
 )
 from labplatform.reading import MAX_FILE
 
@@ -378,6 +379,11 @@ def test_the_full_manifest_crosses_the_wire_as_it_is():
 )
 def test_sizes(text, size):
     assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["0 MB", "250 MB", "9999 MB", "25.3 GB", "900 TB"])
+def test_sizes_in_words(text):
+    assert size_in_words(parse_size(text) if text != "0 MB" else 0) == text
 
 
 @pytest.mark.parametrize(

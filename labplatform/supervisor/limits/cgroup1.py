@@ -14,9 +14,9 @@ import time
 from pathlib import Path
 from typing import ClassVar
 
-from ...manifest import ResourceLimits
+from ...manifest import ResourceLimits, size_in_words
 from . import cgroupfs
-from .kernelgroup import KernelGroup, megabytes, most_threads, quota
+from .kernelgroup import KernelGroup, most_threads, quota
 from .tier import Breach, Breached, Needs, Tier, Unavailable
 
 CONTROLLERS = ("memory", "cpu", "freezer", "pids")
@@ -176,7 +176,7 @@ class CgroupV1Group(KernelGroup):
                 # The kernel could not get it down there: that is more than it may have.
                 used, most = self._used(), limit or 0
                 self._exceed(
-                    most, used, f"the kernel could not get it from {megabytes(used)} down to {megabytes(most)}"
+                    most, used, f"the kernel could not get it from {size_in_words(used)} down to {size_in_words(most)}"
                 )
                 return
 
@@ -213,7 +213,7 @@ class CgroupV1Group(KernelGroup):
         limit = self.limits.max_memory
         with contextlib.suppress(OSError, ValueError):
             if limit is not None and cgroupfs.number(self._memory, "memory.usage_in_bytes") >= limit - SLACK:
-                words = f"it reached its limit of {megabytes(limit)}, and nothing could be taken back"
+                words = f"it reached its limit of {size_in_words(limit)}, and nothing could be taken back"
                 self._exceed(limit, limit, words)
                 return
         self.verdict()
@@ -225,7 +225,7 @@ class CgroupV1Group(KernelGroup):
             with contextlib.suppress(OSError, ValueError):
                 peak = cgroupfs.number(self._memory, "memory.max_usage_in_bytes")
                 if peak >= limit - SLACK:
-                    words = f"it reached its limit of {megabytes(limit)}, and the kernel killed a process"
+                    words = f"it reached its limit of {size_in_words(limit)}, and the kernel killed a process"
                     self._exceed(limit, peak, words)
         return self._breach
 

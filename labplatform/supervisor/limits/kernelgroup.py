@@ -15,7 +15,7 @@ from abc import abstractmethod
 
 import msgspec
 
-from ...manifest import ResourceLimits
+from ...manifest import ResourceLimits, size_in_words
 from ...messages import ProcessInfo, Usage
 from .tier import Breach, Breached, CannotLimit, Group, Tier
 
@@ -158,7 +158,7 @@ class KernelGroup(Group):
         """Whether this memory limit is below what is used already; then that is dealt with, and it is not written."""
         if limit is None or (used := self._used()) <= limit:
             return False
-        self._exceed(limit, used, f"it used {megabytes(used)}, and its limit was set to {megabytes(limit)}")
+        self._exceed(limit, used, f"it used {size_in_words(used)}, and its limit was set to {size_in_words(limit)}")
         return True
 
     def _exceed(self, limit: int, seen: int, words: str) -> None:
@@ -207,11 +207,6 @@ def quota(percent: float | None) -> tuple[int, int]:
 def most_threads(processes: int | None) -> int | None:
     """Threads that the kernel allows to an app that may have so many processes."""
     return None if processes is None else processes * THREADS_EACH + THREADS_MORE
-
-
-def megabytes(size: float) -> str:
-    """Bytes for people."""
-    return f"{size / 1e6:.0f} MB"
 
 
 def refused(error: OSError) -> str:

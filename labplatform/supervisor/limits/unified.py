@@ -16,9 +16,9 @@ import threading
 import time
 from pathlib import Path
 
-from ...manifest import ResourceLimits
+from ...manifest import ResourceLimits, size_in_words
 from . import cgroupfs, tree
-from .kernelgroup import KernelGroup, megabytes
+from .kernelgroup import KernelGroup
 from .tier import Breach, Breached, Tier
 
 CONTROLLERS = ("cpu", "memory", "pids")
@@ -113,7 +113,7 @@ class UnifiedGroup(KernelGroup):
         events = self._look()
         limit = self.limits.max_memory
         if self._breach is None and limit is not None and events.get("oom") and events.get("oom_kill"):
-            words = f"it reached its limit of {megabytes(limit)}, and the kernel killed it"
+            words = f"it reached its limit of {size_in_words(limit)}, and the kernel killed it"
             self._exceed(limit, self._peak(limit), words)
         return self._breach
 

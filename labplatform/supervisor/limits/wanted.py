@@ -13,7 +13,7 @@ import msgspec
 
 from ...capacity import Capacity
 from ...errors import LimitError
-from ...manifest import ResourceLimits
+from ...manifest import ResourceLimits, size_in_words
 from .tier import Needs
 
 PROCESSES_OF_A_PAGE = 4
@@ -47,10 +47,10 @@ class Judge:
         where = "container" if "memory" in capacity.container else "machine"
         memory, least = limits.max_memory, self._least[page]
         if memory is not None and memory < least:
-            words = f"an empty {'app' if page else 'app without a page'} needs {_mb(least)} here"
-            yield Problem("max_memory", f"{_mb(memory)} is too little: {words}", least=least)
+            words = f"an empty {'app' if page else 'app without a page'} needs {size_in_words(least)} here"
+            yield Problem("max_memory", f"{size_in_words(memory)} is too little: {words}", least=least)
         if memory is not None and memory > capacity.memory:
-            words = f"{_mb(memory)} is more than this {where} has, which is {_mb(capacity.memory)}"
+            words = f"{size_in_words(memory)} is more than this {where} has, which is {size_in_words(capacity.memory)}"
             yield Problem("max_memory", words, most=capacity.memory)
         percent, most = limits.max_cpu, 100 * capacity.cores
         if percent is not None and percent > most:
@@ -84,13 +84,9 @@ def refusal(app: str, problem: Problem) -> LimitError:
 def in_words(limits: ResourceLimits) -> str:
     """Limits for people: "memory 350 MB, CPU 25 % of a core"."""
     said = [
-        limits.max_memory is not None and f"memory {_mb(limits.max_memory)}",
+        limits.max_memory is not None and f"memory {size_in_words(limits.max_memory)}",
         limits.max_cpu is not None and f"CPU {limits.max_cpu:g} % of a core",
         limits.max_processes is not None and f"{limits.max_processes} processes",
-        limits.js_heap is not None and f"JavaScript heap {_mb(limits.js_heap)} from the next process on",
+        limits.js_heap is not None and f"JavaScript heap {size_in_words(limits.js_heap)} from the next process on",
     ]
     return ", ".join(filter(None, said)) or "nothing is limited"
-
-
-def _mb(size: float) -> str:
-    return f"{size / 1e6:.0f} MB"

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import ClassVar
 
-from ...manifest import ResourceLimits
+from ...manifest import ResourceLimits, size_in_words
 from ...messages import Usage
 from .. import linux
 from . import tree
@@ -225,7 +225,7 @@ class WatchedGroup(TreeGroup):
         if headroom.doubtful(cheap):
             cheap, over = self._count(headroom)
             if over:
-                words = f"it used {headroom.last / 1e6:.0f} MB, and its limit is {limit / 1e6:.0f} MB"
+                words = f"it used {size_in_words(headroom.last)}, and its limit is {size_in_words(limit)}"
                 self._end("memory", limit, headroom.last, words)
                 return NEVER
         return headroom.next_look(now, cheap)
