@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import subprocess
@@ -38,8 +39,10 @@ class SupervisorProcess:
             cwd="/",
         )
         try:
-            self._process.stdin.write(data)
-            self._process.stdin.flush()
+            # One that has ended already is told of below, in words.
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.write(data)
+                self._process.stdin.flush()
             self.ready = self._wait_ready(seconds)
         except BaseException:
             self.close()

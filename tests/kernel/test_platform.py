@@ -16,7 +16,7 @@ from support.apps import APPS, make_app
 from support.processes import runs, until
 
 from labplatform import Platform
-from labplatform.errors import BlockingCallInObserver, LabTimeout, NotRunning, PlatformStopped, UnknownApp
+from labplatform.errors import BlockingCallInObserver, LabTimeout, NotRunning, PlatformStopped, StartError, UnknownApp
 from labplatform.kernel.observers import THREAD_NAME
 from labplatform.supervisor import log as logs
 
@@ -352,3 +352,12 @@ def test_a_busy_kernel_holds_up_no_app(platform):
         again = next(entry for entry in app.events if entry.kind == "timer-fired")
         assert began - 0.1 <= ended.time <= again.time < over
         app.wait_for("running", 30)
+
+
+def test_a_supervisor_that_ends_at_once_is_told_in_words(tmp_path, monkeypatch):
+    """Whatever it has read of its order by then: one is larger than a pipe holds."""
+    intents = {f"Look{number}": {"contexts": ["fdc3.instrument"]} for number in range(2000)}
+    make_app(tmp_path, "large", interop={"intents": {"listensFor": intents}})
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(StartError, match=r"the supervisor ended while it started \(exit code 1\)"):
+        Platform(tmp_path, display="offscreen", quiet=True, alongside=True).start()
