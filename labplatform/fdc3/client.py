@@ -34,7 +34,7 @@ MEANINGS = {
     "AgentDisconnected": "the connection to the desktop agent ended",
     "ApiTimeout": "the desktop agent could not do it, or not in time; its log may say why",
     "AppNotFound": "no app of this id has a manifest here",
-    "AppTimeout": "the app did not come up, or added no listener for the context, in time",
+    "AppTimeout": "the app did not come up, ask for its desktop agent, or add a listener for the context, in time",
     "CreationFailed": "there are too many of these already, or it may not be called that",
     "ErrorOnLaunch": "the app did not come up; the platform's events say why",
     "IntentDeliveryFailed": "the app that was to handle it added no listener for it, in time or before it ended",
