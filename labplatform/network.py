@@ -12,6 +12,7 @@ import functools
 import ipaddress
 import os
 import re
+import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -138,10 +139,22 @@ def _direct(environ: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def is_this_machine(host: str) -> bool:
-    """Whether a host is this machine by its name or address alone."""
+    """Whether a host is this machine by its name or address alone, however that is written."""
     host = host.lower().rstrip(".")
-    address = ip_address(host)
-    return address.is_loopback if address else host == "localhost" or host.endswith(".localhost")
+    address = ip_address(host) or _short_address(host)
+    if address is None:
+        return host == "localhost" or host.endswith(".localhost")
+    address = getattr(address, "ipv4_mapped", None) or address
+    # Who connects to no address in particular is connected to this machine.
+    return address.is_loopback or address.is_unspecified
+
+
+def _short_address(host: str) -> ipaddress.IPv4Address | None:
+    """An address as the system's resolver takes it, too: "127.1", "0x7f000001"."""
+    try:
+        return ipaddress.IPv4Address(socket.inet_aton(host)) if re.fullmatch(r"[0-9a-fx.]+", host) else None
+    except OSError:
+        return None
 
 
 def ip_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -74,7 +74,15 @@ def test_this_machine_is_never_asked_for_through_a_proxy(host):
     assert survey({"ALL_PROXY": "http://p:1"}).network.proxy_for(f"http://{host}:8080/x") == ""
 
 
-@pytest.mark.parametrize("host", ["localhost.example", "128.0.0.1", "10.0.0.1", "", "::2"])
+@pytest.mark.parametrize("host", ["0.0.0.0", "127.1", "2130706433", "0x7f.1", "0", "[::]", "[::ffff:127.0.0.1]"])
+def test_nor_is_it_known_by_one_spelling_alone(host):
+    """A directory from elsewhere may have no server of this machine asked, whatever it calls it."""
+    assert is_this_machine(host)
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost.example", "128.0.0.1", "10.0.0.1", "", "::2", "128.1", "face", "::ffff:a00:1"]
+)
 def test_other_machines(host):
     assert not is_this_machine(host)
 
