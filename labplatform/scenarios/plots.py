@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
-from bokeh.models import Label, Span
+from bokeh.models import Label
 from bokeh.plotting import figure
 
 from ..kernel.app import App
@@ -18,8 +18,11 @@ from ..kernel.widgets.figure import Figure, Theme
 from ..manifest import parse_size
 
 NONE: Mapping[str, float] = MappingProxyType({})
-WIDTH, HEIGHT, RIGHT, TOP = 760, 300, 190, 24
-"""Pixels: of a plot, and what is left free beside it for the names of lines and above it for what happened."""
+WIDTH, HEIGHT, RIGHT, TOP = 760, 320, 170, 26
+"""Pixels: of a plot, and what is left free in its frame: at the right for the names of lines, above for what happened.
+Bokeh draws no label outside the frame."""
+LEFT, BELOW = 60, 60
+"""Pixels that the axes take, more or less."""
 ROW = 15
 """Pixels that a line's name takes."""
 LEAST_CONTRAST = 3.0
@@ -147,12 +150,12 @@ def _figure(
 def _draw(look: Look, unit: str, lines: list[Line], marks: list[Mark], events: list[Event], begin: float) -> figure:
     values = [np.nanmax(line.values) for line in lines] + [mark.value for mark in marks]
     top = 1.08 * max(values, default=1.0)
+    right = max((line.at[-1] for line in lines), default=begin) - begin or 1.0
     plot = figure(
         width=WIDTH,
         height=HEIGHT,
-        min_border_right=RIGHT,
-        min_border_top=TOP,
-        y_range=(0, top),
+        x_range=(0, right * (WIDTH - LEFT) / (WIDTH - LEFT - RIGHT)),
+        y_range=(0, top * (HEIGHT - BELOW) / (HEIGHT - BELOW - TOP)),
         toolbar_location=None,
         tools="",
         background_fill_color=None,
@@ -161,9 +164,10 @@ def _draw(look: Look, unit: str, lines: list[Line], marks: list[Mark], events: l
         x_axis_label="seconds",
         y_axis_label=unit,
     )
-    plot.x_range.range_padding = 0
     plot.grid.grid_line_color = look.grid
     plot.xgrid.visible = False
+    plot.xaxis.bounds = plot.ygrid.cross_bounds = (0, right)
+    plot.yaxis.bounds = plot.ygrid.bounds = (0, top)
     plot.axis.axis_line_color = plot.axis.major_tick_line_color = look.grid
     plot.axis.minor_tick_line_color = None
     plot.axis.major_label_text_color = plot.axis.axis_label_text_color = look.second
@@ -176,19 +180,16 @@ def _draw(look: Look, unit: str, lines: list[Line], marks: list[Mark], events: l
         known = np.flatnonzero(~np.isnan(line.values))
         value = line.values[known[-1]]
         ends[f"{line.name}  {value:.0f}"] = (value, color)
-    right = max((line.at[-1] for line in lines), default=begin) - begin
     for (words, (_, color)), y in zip(ends.items(), apart([value for value, _ in ends.values()], top), strict=True):
         plot.add_layout(_label(right, y, words, color=color, x_offset=8, text_baseline="middle"))
     for mark in marks:
-        plot.add_layout(
-            Span(dimension="width", location=mark.value, line_color=look.ink, line_dash="dashed", line_width=1)
-        )
+        plot.line([0, right], [mark.value] * 2, line_color=look.ink, line_dash="dashed", line_width=1)
         plot.add_layout(
             _label(0, mark.value, mark.name, color=look.second, x_offset=6, y_offset=-3, text_baseline="top")
         )
     for event in events:
         color = look.harm if event.harm else look.second
-        plot.add_layout(Span(dimension="height", location=event.at - begin, line_color=color, line_width=1.5))
+        plot.line([event.at - begin] * 2, [0, top], line_color=color, line_width=1.5)
         plot.add_layout(
             _label(
                 event.at - begin, top, event.words, color=color, y_offset=4, text_align="center", text_baseline="bottom"
@@ -203,7 +204,7 @@ def _label(x: float, y: float, text: str, color: str, **more: object) -> Label:
 
 def apart(values: list[float], top: float) -> list[float]:
     """Where the names of these values stand, so that none covers another: each at its value, or a row above."""
-    row = top * ROW / (HEIGHT - TOP - 50)
+    row = top * ROW / (HEIGHT - TOP - BELOW)
     places = list(values)
     last = -row
     for index in sorted(range(len(values)), key=values.__getitem__):

@@ -106,7 +106,7 @@ def intrude(lab: Platform, folder: Path) -> dict[str, Any]:
     """Launch a neighbour and the intruder on `lab`, whose manifests are `folder`, in which nothing is yet.
 
     Returns "roads" (all names), "worked" (those that led somewhere), "boundary" (its kind, words and what it keeps
-    apart) and "chromium" (whether its renderer has Chromium's own sandbox).
+    apart) and "chromium" (what its renderer has of Chromium's own sandbox, in words).
     """
     home = make_app(folder, "intruder", page="<title>intruder</title>", python=INTRUDER)
     make_app(folder, "neighbour", page=NEIGHBOUR.replace("OF", "intruder"))
@@ -145,7 +145,7 @@ def intrude(lab: Platform, folder: Path) -> dict[str, Any]:
         "roads": [name for name, _, _ in roads],
         "worked": report["worked"],
         "boundary": [found.kind, found.processes, found.files, found.signals, str(found)],
-        "chromium": intruder.sandbox.holds,
+        "chromium": str(intruder.sandbox),
     }
 
 
