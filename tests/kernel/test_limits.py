@@ -363,7 +363,7 @@ def test_the_heap_of_one_app_is_set_for_its_next_process(platform, tmp_path):
 
 def test_nothing_stays_behind_when_the_supervisor_is_killed_while_it_holds_apps(platform, tmp_path):
     """No process, stopped or frozen ones included, and no control group: the guardian sees to both."""
-    make_app(tmp_path, "held", resourceLimits={"maxMemory": "600MB", "maxCPU": 5})
+    make_app(tmp_path, "held", resourceLimits={"maxMemory": "600MB", "maxCPU": 20})
     for tier in TIERS:
         if unavailable(tier.name):
             continue

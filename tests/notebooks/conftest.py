@@ -10,13 +10,12 @@ from pathlib import Path
 import nbformat
 import pytest
 from jupyter_lab import TOKEN, VIEWPORT, Jupyter, Notebook
+from lessons import LESSONS
 from playwright.sync_api import Browser, Page, sync_playwright
 from support.processes import become_subreaper, below, until
 
-from labplatform.resources import notebooks_folder
 
-
-@pytest.fixture(scope="session", params=sorted(notebooks_folder().glob("*.ipynb")), ids=lambda file: file.stem)
+@pytest.fixture(scope="session", params=LESSONS, ids=lambda file: file.stem)
 def lesson(request: pytest.FixtureRequest) -> Path:
     """Each lesson, as shipped."""
     return request.param

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from lessons import ONE_BY_DEFAULT
 from support.processes import Ground
 
 CHECKED = "NBVAL_CHECK_OUTPUT"
@@ -55,6 +56,7 @@ def test_lesson_passes_and_leaves_nothing(lesson: Path, tmp_path: Path, nothing_
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.parametrize("lesson", ONE_BY_DEFAULT)
 def test_wrong_facts_fail(lesson: Path, tmp_path: Path, nothing_left: Ground) -> None:
     notebook = nbformat.read(lesson, 4)
     end = next(index for index, cell in enumerate(notebook.cells) if "platform.stop()" in cell.source)
