@@ -22,7 +22,7 @@ def measure(stage: Stage) -> Measured:
             platform = held.enter_context(stage.platform(boundary=wish))
             app = platform.launch("tiny", timeout=60)
             # What holds, not what was wished for; a machine with one boundary less has one row less.
-            platforms.setdefault(app.sandbox.boundary, platform)
+            platforms.setdefault(app.sandbox.boundary.kind, platform)
             app.stop()
         for _ in stage.rounds(stage.times(15, 3)):
             for name, platform in platforms.items():
