@@ -5,8 +5,10 @@ Without a boundary the same roads are open, which is what makes the others tests
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from support.intruder import INTRUDER, NEIGHBOUR, intrude
 from support.ordinary_user import ordinary_user
 from support.processes import until
 
+import labplatform
 from labplatform import landlock
 
 KINDS = ["bubblewrap", "landlock", "off"]
@@ -90,6 +93,23 @@ def test_an_app_without_network_reaches_nothing_but_its_platform(platform, tmp_p
         fetched = f"fetch('{web.address}/', {{mode: 'no-cors'}}).then(() => 'reached', () => 'failed')"
         assert listens.evaluate_js(fetched, timeout=20) == "reached"
         assert closed.evaluate_js(fetched, timeout=20) == "failed"
+
+
+@pytest.mark.parametrize("kind", ["bubblewrap", "landlock"])
+def test_its_modules_are_compiled_and_it_may_read_them(platform, tmp_path, monkeypatch, kind):
+    """Else each start would compile them anew, for within a boundary it may not write them."""
+    _skip_where_it_does_not_work(kind)
+    kept = tmp_path / "kept"
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(kept))
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    monkeypatch.setattr(sys, "pycache_prefix", str(kept))
+    file = importlib.util.cache_from_source(str(Path(labplatform.__file__).parent / "apphost" / "host.py"))
+    home = make_app(tmp_path, "reader", page=NEIGHBOUR.replace("OF", "reader"), python=INTRUDER)
+    (home / "plan.json").write_text(json.dumps([["a compiled module", "reads", file]]))
+    with platform(home, boundary=kind) as lab:
+        app = lab.launch("reader")
+        report = until(lambda: app.evaluate_js("report"), 20, "its report")
+    assert report["worked"] == ["a compiled module"]
 
 
 def test_an_app_that_turns_its_boundary_off_says_so(platform, tmp_path):

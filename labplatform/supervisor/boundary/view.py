@@ -20,8 +20,11 @@ SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc"
 """Programs, libraries, fonts and settings of the machine; the same for every user."""
 KERNEL = ("/sys",)
 """Chromium asks it which CPUs and GPUs there are."""
-OF_THE_PERSON = (".fonts", ".local/share/fonts", ".config/fontconfig", ".pki/nssdb")
+OF_THE_PERSON = (".fonts", ".local/share/fonts", ".config/fontconfig", ".cache/fontconfig", ".pki/nssdb")
 """Folders below the home that a page's look, and its trust in a company's certificates, may depend on."""
+FONTS = ("/var/cache/fontconfig",)
+"""What fontconfig knows of the fonts, here and below the home; else it reads all of them at each start, which takes a
+tenth of a second."""
 RESOLVER = ("/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager")
 """Where `/etc/resolv.conf` may be a link to."""
 GRAPHICS = ("/dev/dri", "/dev/nvidiactl", "/dev/nvidia0")
@@ -44,7 +47,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
 def view_for(folder: str | None, profile: str) -> View:
     """For an app whose files are in `folder` and whose cookies and storage are in `profile`."""
     home = Path.home()
-    readable = [*SYSTEM, *KERNEL, *RESOLVER, *_python(), *(str(home / name) for name in OF_THE_PERSON)]
+    readable = [*SYSTEM, *KERNEL, *FONTS, *RESOLVER, *_python(), *(str(home / name) for name in OF_THE_PERSON)]
     if folder:
         readable.append(folder)
     return View(
@@ -64,6 +67,8 @@ def _python() -> Iterable[str]:
     yield str(Path(os.path.realpath(sys.executable)).parent.parent)
     yield from sysconfig.get_paths().values()
     yield from (path for path in sys.path if path)
+    if sys.pycache_prefix:
+        yield sys.pycache_prefix
     # The package itself, where it is a checkout that a .pth file or an import hook leads to.
     yield str(Path(__file__).resolve().parents[3])
 
