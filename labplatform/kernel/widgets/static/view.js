@@ -37,7 +37,10 @@ function render({ model, el }) {
     // On its way back after a fault it is still gone; what has never been there only starts.
     const gone = lost || GONE.has(status.state) || (status.state === "starting" && status.ending !== "");
     const back = last && last.state !== "running" && status.state === "running" && status.incarnation > 1;
-    if (status.pid !== null && lastPid !== null && status.pid !== lastPid) pidBefore = lastPid;
+    if (status.pid !== null && lastPid !== null && status.pid !== lastPid) {
+      pidBefore = lastPid;
+      clearTimeout(pidTimer); // that of the return before this one
+    }
     const [word, icon] = lost ? LOST : (STATES[status.state] ?? [status.state, ""]);
     const ended = gone && !lost && status.state !== "stopped" && status.ending;
 
