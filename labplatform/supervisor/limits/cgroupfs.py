@@ -24,7 +24,16 @@ PREFIX = "labplatform-"
 
 def read(folder: Path, name: str) -> str:
     """The content of one file. Raises `OSError`."""
-    return (folder / name).read_text()
+    # In half the time of `Path.read_text`: this is done for each app at each sample.
+    descriptor = os.open(f"{folder}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        data = part = os.read(descriptor, 1 << 16)
+        while part:
+            part = os.read(descriptor, 1 << 16)
+            data += part
+    finally:
+        os.close(descriptor)
+    return data.decode()
 
 
 def number(folder: Path, name: str) -> int:
@@ -39,8 +48,8 @@ def table(folder: Path, name: str) -> dict[str, int]:
 
 def pairs(text: str) -> dict[str, int]:
     """Lines of "name number"; others are passed over."""
-    fields = (line.split() for line in text.splitlines())
-    return {pair[0]: int(pair[1]) for pair in fields if len(pair) == 2 and pair[1].lstrip("-").isdigit()}
+    fields = (line.partition(" ") for line in text.splitlines())
+    return {name: int(number) for name, _, number in fields if number.lstrip("-").isdigit()}
 
 
 def write(folder: Path, name: str, value: object) -> None:
