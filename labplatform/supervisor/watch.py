@@ -121,6 +121,10 @@ class Watch:
         return trees
 
     def _sampled(self, sample: Sample) -> None:
+        # Still on the sampler's thread: what a control group uses stands in files that take the kernel a while.
+        for host in list(self._hosts.alive.values()):
+            if (rows := sample.trees.get(host.root)) is not None:
+                host.group.seen(rows)
         self._loop.call_soon_threadsafe(self._take_sample, sample)
 
     def _take_sample(self, sample: Sample) -> None:
@@ -130,7 +134,6 @@ class Watch:
             rows = sample.trees.get(host.root)
             if rows is None:
                 continue
-            host.group.seen(rows)
             used = host.group.usage().memory
             memory += sum(row.memory for row in rows)
             cpu += sum(row.cpu for row in rows)

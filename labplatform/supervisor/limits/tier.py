@@ -125,7 +125,9 @@ class Group(ABC):
         """
 
     def seen(self, rows: tuple[ProcessInfo, ...]) -> None:
-        """What the platform's sampler read of its processes just now, for tiers that do not count themselves."""
+        """What the platform's sampler read of its processes just now, for tiers that do not count themselves. On the
+        sampler's thread.
+        """
         self._rows = rows
 
     @abstractmethod
