@@ -103,6 +103,7 @@ class Sampler:
         self._booted = linux.boot_time()
         self._processes: dict[int, _Process] = {}
         self._members: dict[int, list[int]] = {}
+        self._known: Trees = {}
         self._looked = 0.0
         self._capacity = capacity()
         self._in_turn = InTurn()
@@ -142,17 +143,18 @@ class Sampler:
         return Sample(time.time(), found, self._capacity)
 
     def _look(self, trees: Trees) -> None:
-        """See which processes there are: all once a second, a new tree at once."""
+        """See which processes there are: all once a second, a new tree or renderer at once."""
         now = time.monotonic()
         due = now - self._looked >= LOOK_EVERY * 0.95
         own = os.getpid()
         if due:
             self._looked = now
             self._capacity = capacity()
-        for root in trees:
-            if due or root not in self._members:
+        for root, known in trees.items():
+            if due or known != self._known.get(root):
                 self._members[root] = [root] if root == own else linux.tree(root)
         self._members = {root: pids for root, pids in self._members.items() if root in trees}
+        self._known = dict(trees)
         self._open(pid for pids in self._members.values() for pid in pids)
 
     def _open(self, pids: Iterable[int]) -> None:

@@ -76,6 +76,20 @@ def test_what_has_gone_and_what_is_new_shows_within_a_second(busy, sampler):
     assert sampler._processes == {}
 
 
+def test_a_renderer_that_is_told_of_is_read_at_once(sampler):
+    words = ["sh", "-c", "read go; sleep 60 & echo $!; wait"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as shell:
+        sampler.read({shell.pid: Known(shell.pid)})
+        shell.stdin.write("go\n")
+        shell.stdin.flush()
+        renderer = int(shell.stdout.readline())
+        try:
+            rows = sampler.read({shell.pid: Known(shell.pid, frozenset({renderer}))}).trees[shell.pid]
+            assert [(row.pid, row.role) for row in rows] == [(shell.pid, "host"), (renderer, "renderer")]
+        finally:
+            psutil.Process(renderer).kill()
+
+
 def test_no_descriptor_is_left(busy):
     before = len(os.listdir("/proc/self/fd"))
     sampler = Sampler(0.1, dict, lambda sample: None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import signal
 import threading
 import time
@@ -114,8 +115,10 @@ def groups_without_a_platform() -> set[Path]:
             for group in folder.glob("labplatform-[0-9]*"):
                 if _without(group):
                     found.add(group)
-    # Scopes lie where systemd puts them.
-    found.update(group for group in Path("/sys/fs/cgroup").rglob("labplatform-*.scope") if _without(group))
+    # Scopes lie where systemd puts them. Not by `rglob`: others' groups go while one looks, and that must not matter.
+    for above, names, _ in os.walk("/sys/fs/cgroup"):
+        scopes = (Path(above, name) for name in names if re.fullmatch(r"labplatform-.*\.scope", name))
+        found.update(group for group in scopes if _without(group))
     return found
 
 
