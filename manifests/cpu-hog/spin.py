@@ -9,8 +9,8 @@ from __future__ import annotations
 import random
 import threading
 
-NUMBERS = 500_000
-"""A sort of so many takes some tenths of a second."""
+NUMBERS = 1_000_000
+"""A sort of so many takes a quarter of a second and more."""
 
 
 def main(lab) -> None:
