@@ -64,6 +64,12 @@ class AppGone(AppError):
     """The app ended while the call was under way."""
 
 
+class StoreError(LabError):
+    """What was to be kept could not be: the disk is full, or the store's file cannot be written. What was kept before
+    is still there.
+    """
+
+
 class LimitError(AppError, ValueError):
     """A limit that cannot be set: it is too low or too high for this machine, or nothing here can enforce it.
 

@@ -20,6 +20,7 @@ from typing import Any, get_args
 
 import msgspec
 import traitlets
+from platformdirs import user_data_path
 
 from .. import app_ids, directory, machine, network
 from .. import messages as m
@@ -61,6 +62,8 @@ class Platform(Overhearing):
     between apps may be, in bytes or as text, 16 KiB to 4 MiB. `resolver`: chooses between apps, see
     `Platform.resolver`; `resolver_timeout`: seconds that a choice may take, at most 50. `messages_kept`: how many
     messages between apps `messages` keeps; `watch_messages`: from the start, not only from the first look at them on.
+    `store`: the file in which apps' saved states are kept, of any number of platforms; by default
+    `labplatform/store.db` in the user's data folder.
     `alongside`: keep the platform this process started before, instead of replacing it.
 
     Starts on first use, or as a context manager, which also stops it. Raises `ManifestError`, `StartError`.
@@ -103,6 +106,7 @@ class Platform(Overhearing):
         watch_messages: bool = False,
         alongside: bool = False,
         quiet: bool = False,
+        store: str | Path | None = None,
     ) -> None:
         super().__init__(messages_kept, watch_messages)
         if isolation not in ("process", "shared-process", "shared-renderer"):
@@ -139,6 +143,7 @@ class Platform(Overhearing):
         self._resolver_timeout = resolver_timeout
         self._resolving = Resolving(self)
         self._alongside, self._quiet = alongside, quiet
+        self._store = Path(store).absolute() if store else user_data_path("labplatform", appauthor=False) / "store.db"
         self._warn([*self._remarks, *(said for one in self._manifests.values() for said in one.warnings)])
         self._pid = os.getpid()
         self._lock = threading.RLock()
@@ -204,6 +209,7 @@ class Platform(Overhearing):
             sampling=self._sampling,
             boundary=self._boundary,
             resolver_timeout=self._resolver_timeout,
+            store=str(self._store),
         )
         if shown.qt_platform == "offscreen" and not self._quiet:
             _say(f"labplatform: {shown.why}")

@@ -9,7 +9,7 @@ import msgspec
 from ..manifest import Manifest, PageTransport
 from ..network import Network
 from .choosing import IntentQuestion
-from .page import PageHello
+from .page import PageHello, Restored
 from .words import MAX_MESSAGE, CrashKind, Isolation, JsHeap, Message, MessageSize, Theme
 
 LOADS = 16
@@ -66,7 +66,8 @@ class OpenInstance(Message, frozen=True, tag="open-instance"):
     """Fill a place: open its window and page, start its Python side. `profile`: where its cookies and storage lie.
 
     `service_instance`: who its Python side is for other apps; without a page, `instance` itself. `bounds`: where its
-    window was before; else the manifest says. `page_transport`: how its page reaches the supervisor.
+    window was before; else the manifest says. `restored`: what its page is told. `page_transport`: how its page reaches
+    the supervisor.
     """
 
     place: str
@@ -78,6 +79,7 @@ class OpenInstance(Message, frozen=True, tag="open-instance"):
     profile: str
     page_transport: PageTransport = "auto"
     bounds: Bounds | None = None
+    restored: Restored | None = None
 
 
 class ShowCurtain(Message, frozen=True, tag="show-curtain"):
@@ -96,6 +98,7 @@ class ReloadInstance(Message, frozen=True, tag="reload-instance"):
     instance: str
     incarnation: int
     token: str
+    restored: Restored | None = None
 
 
 class HostNumber(Message, frozen=True, tag="host-number"):

@@ -57,5 +57,53 @@ class Ack(Message, frozen=True, tag="ack"):
     received: Annotated[int, msgspec.Meta(ge=0)]
 
 
-ToPage = Welcome | Ping | Ack
-FromPage = Pong | Ack
+class SaveState(Message, frozen=True, tag="save-state"):
+    """Keep this for the app, in place of what was kept before. Answered with `StateSaved`; counted in the session.
+
+    `version`: of its form, by the app's own count.
+    """
+
+    seq: int
+    state: msgspec.Raw
+    version: Annotated[int, msgspec.Meta(ge=0, le=1 << 53)] = 0
+
+
+class LoadState(Message, frozen=True, tag="load-state"):
+    """Tell what is kept for the app. Answered with `StateLoaded`; counted in the session."""
+
+    seq: int
+
+
+class StateSaved(Message, frozen=True, tag="state-saved"):
+    """What was to be kept is on disk now; `problem`: why it is not. What was kept before is there still then."""
+
+    seq: int
+    problem: str = ""
+
+
+class StateLoaded(Message, frozen=True, tag="state-loaded"):
+    """What is kept; `found` is false where nothing is."""
+
+    seq: int
+    found: bool = False
+    state: msgspec.Raw = msgspec.Raw(b"null")
+    version: int = 0
+    problem: str = ""
+
+
+class Restored(msgspec.Struct, frozen=True, kw_only=True):
+    """What a page is told of the one before it in its app's place.
+
+    `after`: why that one ended: a reason as in `AppStatus`, or "restarted" or "recycled" where somebody wanted it.
+    `age`: how many seconds before its end the state was kept that `lab.getState()` gives; `None` where there is none.
+    `version`: that state's. `lost`: what is not there again, in words.
+    """
+
+    after: str
+    age: float | None = None
+    version: int | None = None
+    lost: tuple[str, ...] = ()
+
+
+ToPage = Welcome | Ping | Ack | StateSaved | StateLoaded
+FromPage = Pong | Ack | SaveState | LoadState

@@ -36,7 +36,7 @@ class SupervisorOrder(msgspec.Struct, frozen=True, kw_only=True):
     `page_transport`: how pages reach the supervisor, where their manifests do not say. `max_message`: bytes that an app
     may send in one message. `sampling`: seconds between two looks at memory and CPU. `resolver_timeout`: seconds that a
     choice between apps may take; with a launch and the wait for its listener it has to stay below the 100 s that an
-    app's side of FDC3 waits.
+    app's side of FDC3 waits. `store`: the file in which apps' states are kept; empty for a memory's length.
     """
 
     token: str
@@ -58,6 +58,7 @@ class SupervisorOrder(msgspec.Struct, frozen=True, kw_only=True):
     max_message: MessageSize = MAX_MESSAGE
     sampling: Annotated[float, msgspec.Meta(ge=0.1, le=10)] = 1.0
     resolver_timeout: Annotated[float, msgspec.Meta(gt=0, le=50)] = 45.0
+    store: str = ""
 
 
 class SupervisorReady(msgspec.Struct, frozen=True, kw_only=True):

@@ -27,6 +27,7 @@ from .fdc3.desk import Deadlines
 from .fdc3.router import Router
 from .heartbeats import Heartbeats
 from .hosts import Hosts
+from .keeping import Keeping
 from .launching import Launching
 from .lifecycle import State
 from .limits.tier import Breach
@@ -41,6 +42,7 @@ from .resolving import Resolving
 from .server import Door, same
 from .slot import Slot
 from .spawn import HostProcess
+from .store import Store
 from .traffic import Traffic
 from .watch import Watch
 
@@ -67,6 +69,11 @@ class Supervisor:
         self.router = Router(self.desk, deadlines)
         self.traffic = Traffic(self)
         self.log = Log(self._new_entry)
+        self.store = Store(
+            Path(order.store) if order.store else None,
+            lambda text: self.log.remark(text, kind="store", level="warning"),
+        )
+        self.keeping = Keeping(self, self.store)
         self.controllers = ControllerSpeaker(self)
         self.door = Door(
             self._admit, lambda text: self.log.remark(text, kind="connection", level="warning"), order.max_message
@@ -92,6 +99,7 @@ class Supervisor:
     async def start(self) -> None:
         """Open the door and begin to watch."""
         self._session.mkdir(mode=0o700, exist_ok=True)
+        self.store.start()
         self.limits, self.why_no_better = await limits.choose(self.order.limits, self._session)
         self.limits_judge = Judge(self.limits.needs)
         for remark in self.order.remarks:
@@ -122,6 +130,8 @@ class Supervisor:
         self.watch.stop()
         self.heartbeats.stop()
         await self.limits.close()
+        self.keeping.end()
+        await self.store.close()
         self.finished.set()
 
     # --- the lifecycle's two directions
@@ -184,6 +194,7 @@ class Supervisor:
 
     def ended(self, slot: Slot, ending: endings.Ending) -> None:
         """The process or page of an app is gone."""
+        slot.ended_at = time.time()
         if slot.doom is not None:
             ending, slot.doom = slot.doom, None
         if slot.page:

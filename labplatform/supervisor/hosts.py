@@ -111,10 +111,15 @@ class Hosts:
                 )
                 return
         manifest = slot.manifest
+        restored = self._platform.keeping.restored(slot, slot.ended_at)
         slot.tier = self._platform.limits.name if isolation == "process" else "off"
         if slot.window_open and slot.host is host:
             order: Any = m.ReloadInstance(
-                place=slot.name, instance=slot.instance, incarnation=slot.life.incarnation, token=slot.token
+                place=slot.name,
+                instance=slot.instance,
+                incarnation=slot.life.incarnation,
+                token=slot.token,
+                restored=restored,
             )
         else:
             profile = self._profile(slot, host.order)
@@ -129,7 +134,8 @@ class Hosts:
                 manifest=manifest,
                 profile=str(profile),
                 page_transport=self._page_transport(slot, host),
-                bounds=slot.bounds if slot.life.recycling else None,
+                bounds=slot.bounds,
+                restored=restored,
             )
         slot.host = host
         slot.pid = host.pid or None

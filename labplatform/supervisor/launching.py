@@ -163,6 +163,7 @@ class Launching:
         else:
             slot.life = lifecycle.Life(incarnation=self._platform.former.pop(name, 0))
         slots[name] = slot
+        self._platform.keeping.forget(name)
         return slot
 
     def _launch_requirements(self, manifest: Manifest, timeout: float) -> None:

@@ -19,6 +19,7 @@ class _Kind(msgspec.Struct):
 _kind_of = msgspec.json.Decoder(_Kind).decode
 _read_control = m.Reader(m.FromPage)
 CONTROL = frozenset(("pong", "ack"))
+STATE = frozenset(("save-state", "load-state"))
 REPLACED = "replaced by a newer connection with the same token"
 GOODBYE = "WCP6Goodbye"
 """FDC3's word for a page that wants no more of its desktop agent."""
@@ -97,7 +98,9 @@ class PageSpeaker:
             return
         # Counted first: one that ends the connection must not be sent again and again.
         session.took(len(data))
-        if kind == GOODBYE:
+        if kind in STATE:
+            self._supervisor.keeping.take(self._slot, session, _read_control(data))
+        elif kind == GOODBYE:
             self._supervisor.router.forget_listeners(self._slot.instance)
         else:
             self._supervisor.router.receive(self._slot.instance, data)

@@ -41,6 +41,8 @@ class Slot:
         self.setting_limits = asyncio.Lock()
         self.life = Life()
         self.since = 0.0
+        self.ended_at = 0.0
+        """When its last incarnation ended, in seconds since the epoch; 0 before that."""
         self.ready_at: float | None = None
         self.console: deque[str] = deque(maxlen=CONSOLE_KEPT)
         self.processes: tuple[m.ProcessInfo, ...] = ()
@@ -59,16 +61,17 @@ class Slot:
         self.opened_for = ""
         """The place of the app that opened it, or that opened the one which did; empty if a person launched it."""
         self._complaints: list[float] = []
+        self.bounds: m.Bounds | None = None
+        """Where its window is, or was."""
         self.new_incarnation()
 
     def new_incarnation(self) -> None:
         """Forget the former process and page: a new identity, a new token, nothing heard yet.
 
-        A recycled app keeps its identity, as one does whose page is loaded anew.
+        A recycled app keeps its identity, as one does whose page is loaded anew. Where its window was is kept.
         """
         if not self.life.recycling:
             self.instance = str(uuid.uuid4())
-            self.bounds: m.Bounds | None = None
         self.token = secrets.token_urlsafe(24)
         self.page: Peer | None = None
         self.session: Session | None = None

@@ -183,6 +183,7 @@ class Stage:
             "placement": "own process",
             "color": slot.manifest.look.color or "",
             "maxMessage": 1 << 20,
+            "restored": None,
         }
         code = page_agent().read_text(encoding="utf-8")
         return f"(() => {{ const __LABPLATFORM__ = {json.dumps(config)};\n{code}\n}})();"

@@ -429,6 +429,7 @@ def injected(agent_js: str, peer: Peer, web: Web, fin_config: dict[str, Any] | N
         "color": "#0072b2",
         "fin": fin_config,
         "maxMessage": MAX_MESSAGE,
+        "restored": None,
     }
     return f"(() => {{ const __LABPLATFORM__ = {json.dumps(config)}; {agent_js} }})();"
 

@@ -44,8 +44,9 @@ def test_lab_is_there_before_the_pages_own_scripts_and_stays_what_it_is(page, we
     assert first["connected"] is False
     assert first["keys"] == [
         *("appId", "instanceId", "incarnation", "pid", "placement", "title", "color", "connected", "channel"),
+        *("restored", "saveState", "getState", "stateVersion", "migrateState"),
     ]
-    assert page.evaluate("({...lab})") | {"channel": None} == {
+    assert page.evaluate("({...lab, channel: 0, saveState: 0, getState: 0})") == {
         "appId": "ticker-list",
         "instanceId": "i-1",
         "incarnation": 3,
@@ -54,7 +55,12 @@ def test_lab_is_there_before_the_pages_own_scripts_and_stays_what_it_is(page, we
         "title": "Ticker List",
         "color": "#0072b2",
         "connected": True,
-        "channel": None,
+        "channel": 0,
+        "restored": None,
+        "saveState": 0,
+        "getState": 0,
+        "stateVersion": 0,
+        "migrateState": None,
     }
     still_ours = page.evaluate("""() => {
         const lab = window.lab, tried = [];

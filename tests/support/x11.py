@@ -70,12 +70,19 @@ class _Attributes(ctypes.Structure):
     ]
 
 
+@ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+def _passed_over(display: int | None, error: int | None) -> int:
+    """Called for an error such as BadWindow, when a window has gone since it was listed. Xlib's own would exit."""
+    return 0
+
+
 @contextmanager
 def _opened(name: str) -> Iterator[tuple[ctypes.CDLL, ctypes.c_void_p]]:
     """Xlib, and a connection to the display."""
     x = ctypes.CDLL("libX11.so.6")
     x.XOpenDisplay.restype = ctypes.c_void_p
     x.XDefaultRootWindow.restype = x.XInternAtom.restype = x.XStringToKeysym.restype = ctypes.c_ulong
+    x.XSetErrorHandler(_passed_over)
     handle = ctypes.c_void_p(x.XOpenDisplay(name.encode()))
     assert handle, f"no display {name}"
     try:
@@ -108,8 +115,8 @@ def windows(name: str) -> list[XWindow]:
                 *map(ctypes.byref, (kind, size, items, rest, text)),
             )
             a = _Attributes()
-            x.XGetWindowAttributes(handle, ctypes.c_ulong(window), ctypes.byref(a))
-            if text.value:
+            there = x.XGetWindowAttributes(handle, ctypes.c_ulong(window), ctypes.byref(a))
+            if there and text.value:
                 mapped = a.map_state == VIEWABLE
                 found.append(XWindow(text.value.decode(), mapped, a.width, a.height, a.x, a.y, window))
         return found
@@ -120,6 +127,12 @@ def focus(name: str, window: XWindow) -> None:
     with _opened(name) as (x, handle):
         x.XRaiseWindow(handle, ctypes.c_ulong(window.id))
         x.XSetInputFocus(handle, ctypes.c_ulong(window.id), 1, ctypes.c_ulong(0))
+
+
+def place(name: str, window: XWindow, left: int, top: int, width: int, height: int) -> None:
+    """Move and resize a window, as a window manager does."""
+    with _opened(name) as (x, handle):
+        x.XMoveResizeWindow(handle, ctypes.c_ulong(window.id), left, top, width, height)
 
 
 def _tester() -> ctypes.CDLL:

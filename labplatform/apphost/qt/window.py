@@ -168,6 +168,7 @@ class QtWindow:
                 "color": self.manifest.look.color or "",
                 "fin": openfin_config(self.manifest),
                 "maxMessage": host.max_message,
+                "restored": order.restored and msgspec.to_builtins(order.restored),
             },
             self.bridge is not None,
         )
@@ -178,7 +179,11 @@ class QtWindow:
         """A new incarnation in this window, its renderer being dead."""
         self.incarnation = order.incarnation
         self.order = msgspec.structs.replace(
-            self.order, instance=order.instance, incarnation=order.incarnation, token=order.token
+            self.order,
+            instance=order.instance,
+            incarnation=order.incarnation,
+            token=order.token,
+            restored=order.restored,
         )
         if self.bridge:
             self.bridge.forget()

@@ -14,6 +14,7 @@ import { defineLab } from "./lab.js";
 import { SocketMessaging } from "./messaging.js";
 import * as native from "./natives.js";
 import { SocketRoad } from "./socket.js";
+import { State } from "./state.js";
 import { Transport } from "./transport.js";
 
 declare const __LABPLATFORM__: Config;
@@ -26,10 +27,23 @@ function start(config: Config): void {
   const app = { appId: config.appId, instanceId: config.instance };
   const messaging = new SocketMessaging(transport, app, config.maxMessage);
   const agent = makeDesktopAgent(messaging);
-  defineLab(config, transport, agent);
+  const state = new State(transport, config.maxMessage);
+  defineLab(config, transport, agent, state);
   if (config.fin) defineFin(config.fin, agent);
   announce(agent);
-  transport.start(messaging);
+  transport.start({
+    message(message) {
+      if (!state.take(message)) messaging.message(message);
+    },
+    missed() {
+      state.ended("messages to this page were lost");
+      messaging.missed();
+    },
+    ended(why) {
+      state.ended(why);
+      messaging.ended(why);
+    },
+  });
 }
 
 if (window.top === window && location.origin === __LABPLATFORM__.origin) start(__LABPLATFORM__);

@@ -1,3 +1,15 @@
+/** See `lab.restored`. */
+export interface Restored {
+  /** Why the page before ended: "crashed", "killed", "oom", "unresponsive", "memory-limit", …, "restarted", "recycled". */
+  readonly after: string;
+  /** Seconds before that end in which the state was saved that `lab.getState()` gives; `null` where none was. */
+  readonly age: number | null;
+  /** That state's version. */
+  readonly version: number | null;
+  /** What is not there again, in words. */
+  readonly lost: readonly string[];
+}
+
 /** What the app host tells the agent about its page. In the page's renderer; the token in it is for socket.ts alone. */
 
 import type { FinConfig } from "./fin.js";
@@ -24,4 +36,6 @@ export interface Config {
   readonly fin: FinConfig | null;
   /** Bytes of the largest message that the supervisor takes; it cuts off who sends more. */
   readonly maxMessage: number;
+  /** What this page is told of the one before it in its app's place; `null` where there was none. */
+  readonly restored: Restored | null;
 }

@@ -1,0 +1,126 @@
+"""What apps want kept beyond the life of their process: the last state that each page saved. Supervisor.
+
+A state belongs to the app's place on this platform: it is there again after a crash, a recycle or a restart, and goes
+with the platform's stop, or when the place is launched anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+import uuid
+from typing import Any
+
+import msgspec
+
+from .. import messages as m
+from ..errors import StoreError
+from .session import Session
+from .slot import Slot
+from .store import Store
+
+FORGOTTEN_AFTER = 7 * 86_400.0
+"""Seconds after which a state goes whose platform was killed before it could remove it."""
+
+
+class Saved(msgspec.Struct, frozen=True):
+    """The last state of a place: `at`, seconds since the epoch, its version and its bytes."""
+
+    at: float
+    version: int
+    size: int
+
+
+class Keeping:
+    """The states of one platform's apps."""
+
+    def __init__(self, platform: Any, store: Store) -> None:
+        self._platform = platform
+        self._store = store
+        self._session = uuid.uuid4().hex
+        self._saved: dict[str, Saved] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        store.later(_forget_older, time.time() - FORGOTTEN_AFTER)
+
+    def take(self, slot: Slot, session: Session, word: m.SaveState | m.LoadState) -> None:
+        """A page saves its state, or asks for it. Its answer comes over this session, in the order of its words."""
+        work = self._save(slot, session, word) if isinstance(word, m.SaveState) else self._load(slot, session, word)
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _save(self, slot: Slot, session: Session, word: m.SaveState) -> None:
+        saved, problem = Saved(time.time(), word.version, len(word.state)), ""
+        try:
+            await self._store.write(_put, self._session, slot.name, saved, bytes(word.state))
+        except StoreError as error:
+            problem = str(error)
+            if slot.may_complain():
+                self._platform.log.remark(
+                    f"its state was not saved: {problem}", kind="state", place=slot.name, level="warning"
+                )
+        else:
+            self._saved[slot.name] = saved
+        session.send(m.encode(m.StateSaved(seq=word.seq, problem=problem)))
+
+    async def _load(self, slot: Slot, session: Session, word: m.LoadState) -> None:
+        answer = m.StateLoaded(seq=word.seq)
+        try:
+            row = await self._store.read(_get, self._session, slot.name)
+        except StoreError as error:
+            answer = msgspec.structs.replace(answer, problem=str(error))
+        else:
+            if row is not None:
+                version, state = row
+                answer = m.StateLoaded(seq=word.seq, found=True, version=version, state=msgspec.Raw(state))
+        session.send(m.encode(answer))
+
+    def restored(self, slot: Slot, ended: float) -> m.Restored | None:
+        """What the page that comes into this place now is told of the one before; `None` where there was none.
+
+        `ended`: when that one ended, in seconds since the epoch.
+        """
+        life = slot.life
+        if not life.recycling and not life.restarts and not life.recycles:
+            return None
+        wanted = "recycled" if life.recycling else "restarted"
+        after = wanted if life.recycling or life.reason in (None, "clean-exit") else life.reason
+        saved = self._saved.get(slot.name)
+        if saved is None:
+            return m.Restored(after=after, lost=("its state, which it never saved",) if slot.has_page else ())
+        return m.Restored(after=after, age=max(0.0, ended - saved.at), version=saved.version)
+
+    def forget(self, place: str) -> None:
+        """Another story begins in this place."""
+        self._saved.pop(place, None)
+        self._store.later(_forget, self._session, place)
+
+    def end(self) -> None:
+        """The platform stops: nobody will come back for its states."""
+        self._saved.clear()
+        self._store.later(_forget_session, self._session)
+
+
+# --- on the store's thread
+
+
+def _put(db: sqlite3.Connection, session: str, place: str, saved: Saved, state: bytes) -> None:
+    db.execute("REPLACE INTO states VALUES (?, ?, ?, ?, ?)", (session, place, saved.at, saved.version, state))
+
+
+def _get(db: sqlite3.Connection, session: str, place: str) -> tuple[int, bytes] | None:
+    found = db.execute("SELECT version, state FROM states WHERE session = ? AND place = ?", (session, place))
+    return found.fetchone()
+
+
+def _forget(db: sqlite3.Connection, session: str, place: str) -> None:
+    db.execute("DELETE FROM states WHERE session = ? AND place = ?", (session, place))
+
+
+def _forget_session(db: sqlite3.Connection, session: str) -> None:
+    db.execute("DELETE FROM states WHERE session = ?", (session,))
+
+
+def _forget_older(db: sqlite3.Connection, at: float) -> None:
+    db.execute("DELETE FROM states WHERE saved < ?", (at,))
