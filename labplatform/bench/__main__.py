@@ -36,6 +36,7 @@ from . import (
     memory,
     recycle,
     sampling,
+    saving,
     start,
     stop,
     throttle,
@@ -44,7 +45,22 @@ from . import (
 )
 from .stage import Stage
 
-STANDING = (start, launch, together, stop, memory, idle, death, hang, limits, throttle, boundary, recycle, sampling)
+STANDING = (
+    start,
+    launch,
+    together,
+    stop,
+    memory,
+    idle,
+    death,
+    hang,
+    limits,
+    throttle,
+    boundary,
+    recycle,
+    sampling,
+    saving,
+)
 TALKING = (broadcast, burst, fanout, intent, busy, bridge, watching)
 TABLES: dict[str, ModuleType] = {module.__name__.rpartition(".")[2]: module for module in (*STANDING, *TALKING)}
 INTERRUPTED = 130
