@@ -20,16 +20,45 @@ from .session import Session
 from .slot import Slot
 from .store import Store
 
+SUPERSEDED = msgspec.Raw(b"null")
+"""Stands for a state that was never written, for a newer one came before its turn."""
+MOST_WAITING = 16 << 20
+"""Bytes of one app's states that may wait to be written; one more is refused then."""
 FORGOTTEN_AFTER = 7 * 86_400.0
 """Seconds after which a state goes whose platform was killed before it could remove it."""
 
 
 class Saved(msgspec.Struct, frozen=True):
-    """The last state of a place: `at`, seconds since the epoch, its version and its bytes."""
+    """The last state of a place: `at`, seconds since the epoch, and its version."""
 
     at: float
     version: int
-    size: int
+
+
+class _Waiting:
+    """What one page wants to have done, in the order of its words. Of states that wait only the last is written: each
+    takes the place of the one before, whose save is answered with its.
+    """
+
+    def __init__(self) -> None:
+        self.words: list[tuple[Session, m.SaveState | m.LoadState]] = []
+        self.size = 0
+        """Bytes of the states among them."""
+        self.task: asyncio.Task[None] | None = None
+
+    def add(self, session: Session, word: m.SaveState | m.LoadState) -> None:
+        if isinstance(word, m.SaveState):
+            if self.words and isinstance(self.words[-1][1], m.SaveState):
+                one, before = self.words[-1]
+                # Its number alone is still wanted, for the answer.
+                self.words[-1] = (one, msgspec.structs.replace(before, state=SUPERSEDED))
+                self.size -= len(before.state)
+            self.size += len(word.state)
+        self.words.append((session, word))
+
+    def take(self) -> list[tuple[Session, m.SaveState | m.LoadState]]:
+        words, self.words, self.size = self.words, [], 0
+        return words
 
 
 class Keeping:
@@ -40,18 +69,41 @@ class Keeping:
         self._store = store
         self._session = uuid.uuid4().hex
         self._saved: dict[str, Saved] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting: dict[str, _Waiting] = {}
         store.later(_forget_older, time.time() - FORGOTTEN_AFTER)
 
     def take(self, slot: Slot, session: Session, word: m.SaveState | m.LoadState) -> None:
         """A page saves its state, or asks for it. Its answer comes over this session, in the order of its words."""
-        work = self._save(slot, session, word) if isinstance(word, m.SaveState) else self._load(slot, session, word)
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        waiting = self._waiting.setdefault(slot.name, _Waiting())
+        if isinstance(word, m.SaveState) and waiting.size > MOST_WAITING:
+            problem = "too much waits to be saved; await each saveState()"
+            session.send(m.encode(m.StateSaved(seq=word.seq, problem=problem)))
+            return
+        waiting.add(session, word)
+        if waiting.task is None:
+            waiting.task = asyncio.get_running_loop().create_task(self._work(slot, waiting))
 
-    async def _save(self, slot: Slot, session: Session, word: m.SaveState) -> None:
-        saved, problem = Saved(time.time(), word.version, len(word.state)), ""
+    async def _work(self, slot: Slot, waiting: _Waiting) -> None:
+        try:
+            while waiting.words:
+                words = waiting.take()
+                superseded: list[tuple[Session, int]] = []
+                for session, word in words:
+                    if isinstance(word, m.LoadState):
+                        await self._load(slot, session, word)
+                    elif word.state is SUPERSEDED:
+                        superseded.append((session, word.seq))
+                    else:
+                        problem = await self._save(slot, word)
+                        for one, seq in [*superseded, (session, word.seq)]:
+                            one.send(m.encode(m.StateSaved(seq=seq, problem=problem)))
+                        superseded.clear()
+        finally:
+            waiting.task = None
+
+    async def _save(self, slot: Slot, word: m.SaveState) -> str:
+        """Why it is not kept; empty if it is."""
+        saved, problem = Saved(time.time(), word.version), ""
         try:
             await self._store.write(_put, self._session, slot.name, saved, bytes(word.state))
         except StoreError as error:
@@ -62,7 +114,7 @@ class Keeping:
                 )
         else:
             self._saved[slot.name] = saved
-        session.send(m.encode(m.StateSaved(seq=word.seq, problem=problem)))
+        return problem
 
     async def _load(self, slot: Slot, session: Session, word: m.LoadState) -> None:
         answer = m.StateLoaded(seq=word.seq)

@@ -5,6 +5,7 @@ import signal
 import sqlite3
 import time
 
+import psutil
 import pytest
 from support.apps import APPS
 from support.processes import until
@@ -127,6 +128,25 @@ def test_a_state_of_another_version_is_migrated_or_not_given(app):
     for wrong in ("1.5", "-1", "'2'"):
         with pytest.raises(JavaScriptError, match="whole number"):
             app.evaluate_js(f"lab.stateVersion = {wrong}")
+
+
+def test_a_flood_of_states_is_answered_and_costs_the_supervisor_no_memory(platform, app):
+    supervisor = psutil.Process(platform.supervisor_pid)
+    app.evaluate_js("lab.saveState(0)")
+    before = supervisor.memory_info().rss
+    flood = """(async () => {
+        const filler = "x".repeat(500_000);
+        for (let round = 1; round <= 40; round++) {
+            const saves = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10].map((save) => lab.saveState([round, save, filler]));
+            const loads = [lab.getState(), lab.saveState([round, 11, filler]), lab.getState()];
+            await Promise.all(saves);
+            const [first, , second] = await Promise.all(loads);
+            if (String([first[0], first[1], second[1]]) !== String([round, 10, 11])) return [round, first, second];
+        }
+        return "all in order";
+    })()"""
+    assert app.evaluate_js(flood, timeout=60) == "all in order"
+    assert supervisor.memory_info().rss - before < 60 << 20
 
 
 @pytest.mark.parametrize("times", [3, pytest.param(100, marks=pytest.mark.long)])
