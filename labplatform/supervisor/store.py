@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -36,6 +37,8 @@ CREATE TABLE IF NOT EXISTS states (
 """
 BUSY_SECONDS = 5.0
 """Seconds that a write waits for another platform's to end."""
+LOOK_EVERY = 0.01
+"""Seconds between two tries to open a store that others are opening or closing."""
 TOGETHER = 256
 """Writes that are committed at once, at most."""
 MEMORY = ":memory:"
@@ -114,7 +117,8 @@ class Store:
     def _connect(self) -> sqlite3.Connection:
         try:
             if self.path is not None:
-                return self._open_file(self.path)
+                with _alone(self.path):
+                    return self._open_file(self.path)
         except (OSError, sqlite3.Error, ValueError) as error:
             self._give_up(f"{self.path} cannot be used: {_words(error)}")
         db = sqlite3.connect(MEMORY, isolation_level=None)
@@ -122,7 +126,6 @@ class Store:
         return db
 
     def _open_file(self, path: Path) -> sqlite3.Connection:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Made by hand first, for SQLite would let others of this machine read it.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         try:
@@ -140,6 +143,17 @@ class Store:
             return self._prepared(path)
 
     def _prepared(self, path: Path) -> sqlite3.Connection:
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                return self._prepare(path)
+            except sqlite3.OperationalError as error:
+                # To change to WAL, or out of it at the last one's end, SQLite does not wait for others.
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+            time.sleep(LOOK_EVERY)
+
+    def _prepare(self, path: Path) -> sqlite3.Connection:
         db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
         try:
             found = db.execute("PRAGMA user_version").fetchone()[0]
@@ -204,6 +218,26 @@ class Store:
     def _loop_call(self, function: Callable[..., None], *args: Any) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
             self._loop.call_soon_threadsafe(function, *args)
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Let nobody else open a store of this folder meanwhile. Raises `OSError` if somebody does for too long."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(LOOK_EVERY)
+        yield
+    finally:
+        os.close(folder)
 
 
 def _words(error: Exception) -> str:

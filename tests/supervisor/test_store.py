@@ -190,6 +190,28 @@ def test_two_platforms_may_write_one_store(tmp_path):
     assert use(path, body) == []
 
 
+@pytest.mark.parametrize("damaged", [False, True])
+def test_many_may_open_one_store_at_the_same_time(tmp_path, damaged):
+    for number in range(10):
+        path = tmp_path / f"{number}.db"
+        if damaged:
+            path.write_bytes(os.urandom(20_000))
+        said: list[str] = []
+
+        async def main(path: Path = path, said: list[str] = said) -> None:
+            stores = [Store(path, said.append) for _ in range(6)]
+            for store in stores:
+                store.start()
+            await asyncio.gather(*(store.write(keep, str(n), str(n)) for n, store in enumerate(stores)))
+            for store in stores:
+                assert [await store.read(kept, str(n)) for n in range(6)] == list("012345")
+            await asyncio.gather(*(store.close() for store in stores))
+
+        asyncio.run(main())
+        assert len(said) == damaged, said
+        assert len(list(tmp_path.glob(f"{number}.db.damaged-*"))) == damaged
+
+
 def test_nobody_else_can_read_it(tmp_path):
     put_and_get(tmp_path / "of" / "mine" / "store.db")
     folder = tmp_path / "of" / "mine"
