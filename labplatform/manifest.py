@@ -187,16 +187,23 @@ class ResourceLimits(_Part, frozen=True):
 
 
 class RestartPolicy(_Part, frozen=True):
-    """When an app that crashed is started again: at most `max_restarts` times within `within_seconds`, then `failed`.
+    """When an app that ended is started again: at most `max_restarts` times within `within_seconds`, then `failed`.
 
-    The first restart waits `backoff` seconds, each further one twice as long, up to `max_backoff`; an app that stayed
-    up for `stable_after` seconds starts counting its back-off afresh.
+    `when`: "never", "on-failure", or "always", which is also after an exit that was clean, unless somebody asked for
+    it. A second, slow window of `slow_max_restarts` within `slow_within_seconds` catches what never trips the first,
+    such as one hang after the other. The first restart waits `backoff` seconds, each further one twice as long, up to
+    `max_backoff`, and each by up to the share `jitter` less, so that apps which fell together do not rise together; an
+    app that stayed up for `stable_after` seconds starts counting its back-off afresh.
     """
 
+    when: Literal["never", "on-failure", "always"] = "on-failure"
     max_restarts: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 5
     within_seconds: PositiveSeconds = 10.0
+    slow_max_restarts: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 20
+    slow_within_seconds: PositiveSeconds = 3600.0
     backoff: PositiveSeconds = 0.1
     max_backoff: PositiveSeconds = 30.0
+    jitter: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.25
     stable_after: PositiveSeconds = 10.0
 
 

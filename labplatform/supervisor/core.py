@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -216,7 +217,11 @@ class Supervisor:
         if slot.host is None and not (coming_back and slot.service_instance == slot.instance):
             self.disconnect(slot.service_instance)
         event = lifecycle.Ended(
-            at=time.time(), incarnation=slot.life.incarnation, reason=ending.reason, detail=ending.detail[: m.MAX_TEXT]
+            at=time.time(),
+            incarnation=slot.life.incarnation,
+            reason=ending.reason,
+            detail=ending.detail[: m.MAX_TEXT],
+            chance=random.random(),
         )
         self.feed(slot, event)
 

@@ -35,7 +35,7 @@ LEGAL: dict[State, frozenset[State]] = {
     S.RUNNING: frozenset({S.UNRESPONSIVE, S.STOPPING, S.STOPPED, S.CRASHED}),
     S.UNRESPONSIVE: frozenset({S.RUNNING, S.STOPPING, S.STOPPED, S.CRASHED}),
     S.STOPPING: frozenset({S.STOPPED, S.STARTING}),
-    S.STOPPED: frozenset({S.STARTING}),
+    S.STOPPED: frozenset({S.STARTING, S.BACKING_OFF, S.FAILED}),
     S.CRASHED: frozenset({S.BACKING_OFF, S.FAILED}),
     S.BACKING_OFF: frozenset({S.STARTING, S.STOPPED}),
     S.FAILED: frozenset({S.STARTING, S.STOPPED}),
@@ -50,8 +50,9 @@ class Life(msgspec.Struct, frozen=True, kw_only=True):
     """All that decides what happens next to one app.
 
     `settled`: it has been ready once, so a failing start is a crash and not a failed launch. `failures`: when it ended
-    badly, within the policy's window. `streak`: bad ends since it was last stable; sets the back-off. `recycling`: from
-    the end of a bloated process to the readiness of the fresh one; the app keeps its FDC3 identity over it.
+    so that its policy starts it again, within the longer of that policy's windows. `streak`: such ends since it was
+    last stable; sets the back-off. `recycling`: from the end of a bloated process to the readiness of the fresh one;
+    the app keeps its FDC3 identity over it.
     """
 
     policy: RestartPolicy = RestartPolicy()
@@ -122,11 +123,12 @@ class Exceeded(_Event, frozen=True, tag="exceeded"):
 
 
 class Ended(_Event, frozen=True, tag="ended"):
-    """Its process or page is gone. `reason`: one of the words in `endings`."""
+    """Its process or page is gone. `reason`: one of the words in `endings`. `chance`: 0 to 1, for the back-off."""
 
     incarnation: int
     reason: str
     detail: str
+    chance: float = 0.0
 
 
 class BackedOff(_Event, frozen=True, tag="backed-off"):
@@ -312,31 +314,47 @@ def _ended(life: Life, event: Ended) -> Step:
     life = msgspec.structs.replace(life, recycling=False)
     if life.state is S.STARTING and not life.settled:
         return _to(life, S.FAILED, **told), (Disarm(ALL_TIMERS),)
-    if event.reason == "clean-exit":
+    clean, policy = event.reason == "clean-exit", life.policy
+    if clean and policy.when != "always":
         return _to(life, S.STOPPED, **told), (Disarm(ALL_TIMERS),)
-    policy = life.policy
-    failures = (*(t for t in life.failures if event.at - t < policy.within_seconds), event.at)
-    after = _to(life, S.CRASHED, failures=failures, streak=life.streak + 1, **told)
-    if len(failures) > policy.max_restarts:
-        verdict: Event = GaveUp(
-            at=event.at,
-            detail=f"{len(failures)} bad ends within {policy.within_seconds:g} s; {policy.max_restarts} are allowed",
-        )
+    kept = max(policy.within_seconds, policy.slow_within_seconds)
+    failures = (*(at for at in life.failures if event.at - at < kept), event.at)
+    after = _to(life, S.STOPPED if clean else S.CRASHED, failures=failures, streak=life.streak + 1, **told)
+    if refusal := _refusal(policy, failures, event.at):
+        verdict: Event = GaveUp(at=event.at, detail=refusal)
     else:
         # The exponent is bounded so that a long streak cannot overflow a float.
         delay = min(policy.backoff * 2.0 ** min(life.streak, 60), policy.max_backoff)
-        verdict = BackedOff(at=event.at, delay=delay)
+        verdict = BackedOff(at=event.at, delay=delay * (1 - policy.jitter * event.chance))
     return after, (Disarm(ALL_TIMERS), Follow(verdict))
 
 
+def _refusal(policy: RestartPolicy, failures: tuple[float, ...], now: float) -> str:
+    """Why an app that ended at these times, the last of them now, is not started again; empty if it is."""
+    if policy.when == "never":
+        return "its policy is never to start it again"
+    for most, seconds in (
+        (policy.max_restarts, policy.within_seconds),
+        (policy.slow_max_restarts, policy.slow_within_seconds),
+    ):
+        count = sum(now - at < seconds for at in failures)
+        if count > most:
+            return f"{count} ends within {seconds:g} s; {most} are allowed"
+    return ""
+
+
+def _waits_for_verdict(life: Life) -> bool:
+    return life.state is S.CRASHED or (life.state is S.STOPPED and life.policy.when == "always")
+
+
 def _backed_off(life: Life, event: BackedOff) -> Step:
-    if life.state is not S.CRASHED:
+    if not _waits_for_verdict(life):
         return life, ()
     return _to(life, S.BACKING_OFF), (Arm("back-off", event.delay),)
 
 
 def _gave_up(life: Life, event: GaveUp) -> Step:
-    return (_to(life, S.FAILED), ()) if life.state is S.CRASHED else (life, ())
+    return (_to(life, S.FAILED), ()) if _waits_for_verdict(life) else (life, ())
 
 
 def _stop_asked(life: Life, event: StopAsked) -> Step:
@@ -384,6 +402,9 @@ def _timer_fired(life: Life, event: TimerFired) -> Step:
         return life, (End("killed", "it did not close in time, so the platform killed it"),)
     if event.timer == "stable" and life.state is S.RUNNING:
         return msgspec.structs.replace(life, streak=0), ()
+    if event.timer == "stable" and life.state is S.UNRESPONSIVE:
+        # It may come to itself again, and is to be stable for as long as others from then on.
+        return life, (Arm("stable", life.policy.stable_after),)
     if event.timer == "back-off" and life.state is S.BACKING_OFF:
         return _start(life, restarts=life.restarts + 1)
     return life, ()

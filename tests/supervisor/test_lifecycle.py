@@ -125,8 +125,12 @@ class Story:
 
 policies = st.builds(
     RestartPolicy,
+    when=st.sampled_from(("never", "on-failure", "always")),
     max_restarts=st.integers(0, 5),
     within_seconds=st.floats(0.5, 20),
+    slow_max_restarts=st.integers(0, 9),
+    slow_within_seconds=st.floats(5, 100),
+    jitter=st.floats(0, 1),
     backoff=st.floats(0.01, 2),
     max_backoff=st.floats(0.01, 8),
     stable_after=st.floats(0.5, 20),
@@ -166,15 +170,20 @@ def test_no_order_of_events_leads_astray_and_the_log_replays(steps):
 
 
 @settings(max_examples=150, deadline=None)
-@given(policies, st.lists(st.tuples(st.floats(0, 4), st.booleans()), min_size=1, max_size=40))
+@given(
+    policies.filter(lambda policy: policy.when != "never"),
+    st.lists(st.tuples(st.floats(0, 4), st.booleans(), st.floats(0, 1)), min_size=1, max_size=40),
+)
 def test_restarts_stay_within_the_policy_and_back_off(policy, ends):
-    """Nothing but bad ends: never more restarts in the window than are allowed, each wait longer, up to the cap."""
-    story, at = Story(), 1000.0
+    """Nothing but ends: never more restarts in either window than are allowed, each wait longer, up to the cap."""
+    story, at, chances = Story(), 1000.0, []
     story.feed(lc.Launched(at=at, policy=policy, timeout=30))
     story.feed(lc.Ready(at=at, incarnation=1))
-    for pause, becomes_ready in ends:
+    reason = "clean-exit" if policy.when == "always" else "crashed"
+    for pause, becomes_ready, chance in ends:
         at += pause
-        story.feed(lc.Ended(at=at, incarnation=story.life.incarnation, reason="crashed", detail=""))
+        story.feed(lc.Ended(at=at, incarnation=story.life.incarnation, reason=reason, detail="", chance=chance))
+        chances.append(chance)
         if story.life.state is State.FAILED:
             break
         assert story.life.state is State.BACKING_OFF
@@ -186,10 +195,18 @@ def test_restarts_stay_within_the_policy_and_back_off(policy, ends):
     asked = [at for at, _ in story.delays]
     for first in asked:
         assert sum(first <= one < first + policy.within_seconds for one in asked) <= policy.max_restarts
+        assert sum(first <= one < first + policy.slow_within_seconds for one in asked) <= policy.slow_max_restarts
+    if story.life.state is State.FAILED:
+        # Not before it had to: one restart more would have been too many for one of the windows.
+        windows = (
+            (policy.max_restarts, policy.within_seconds),
+            (policy.slow_max_restarts, policy.slow_within_seconds),
+        )
+        assert any(sum(at - one < seconds for one in asked) >= most for most, seconds in windows)
     waits = [seconds for _, seconds in story.delays]
-    assert waits == sorted(waits)
     assert all(wait <= policy.max_backoff for wait in waits)
-    assert all(wait == min(policy.backoff * 2**n, policy.max_backoff) for n, wait in enumerate(waits))
+    whole = [min(policy.backoff * 2**n, policy.max_backoff) for n in range(len(waits))]
+    assert waits == [wait * (1 - policy.jitter * chance) for wait, chance in zip(whole, chances, strict=False)]
     assert story.life.restarts == len(story.places) - 1
 
 
@@ -220,7 +237,7 @@ def test_who_was_stable_starts_counting_afresh():
 
 
 def test_a_very_long_streak_does_not_overflow():
-    story = _launched(max_restarts=1_000_000, within_seconds=1, backoff=1, max_backoff=30)
+    story = _launched(max_restarts=1_000_000, within_seconds=1, slow_max_restarts=1_000_000, backoff=1, max_backoff=30)
     story.feed(lc.Ready(at=0, incarnation=1))
     for at in range(1, 3000):
         _crash(story, at)
@@ -228,8 +245,53 @@ def test_a_very_long_streak_does_not_overflow():
     assert story.delays[-1][1] == 30
 
 
-def test_no_restart_at_all_where_none_is_allowed():
-    story = _launched(max_restarts=0)
+def test_one_hang_after_the_other_trips_the_slow_window():
+    story = _launched()
+    story.feed(lc.Ready(at=0, incarnation=1))
+    for count in range(1, 22):
+        # Too slow for five in ten seconds.
+        _crash(story, 60 * count)
+        if story.life.state is State.FAILED:
+            break
+        _come_back(story, 60 * count + 40)
+    assert count == 21
+    assert story.entries[-1].text == "21 ends within 3600 s; 20 are allowed"
+
+
+def test_who_is_unresponsive_when_it_should_be_stable_is_asked_again():
+    story = _launched(max_restarts=9, within_seconds=1000, backoff=1, max_backoff=60, stable_after=10)
+    story.feed(lc.Ready(at=0, incarnation=1))
+    _crash(story, 1)
+    _come_back(story, 2)
+    story.feed(lc.Silent(at=5, incarnation=2, what="page", missed=3))
+    after, actions = lc.step(story.life, lc.TimerFired(at=12, timer="stable", incarnation=2))
+    assert (after.streak, actions) == (1, (lc.Arm("stable", 10),))
+    story.feed(lc.Answered(at=13, incarnation=2))
+    story.feed(lc.TimerFired(at=22, timer="stable", incarnation=2))
+    assert story.life.streak == 0
+
+
+def test_never_is_never_and_always_is_after_a_clean_exit_too():
+    story = _launched(when="never")
+    story.feed(lc.Ready(at=0, incarnation=1))
+    _crash(story, 1)
+    assert (story.life.state, story.entries[-1].text) == (State.FAILED, "its policy is never to start it again")
+    story = _launched(when="always")
+    story.feed(lc.Ready(at=0, incarnation=1))
+    story.feed(lc.Ended(at=1, incarnation=1, reason="clean-exit", detail="its window was closed"))
+    assert story.life.state is State.BACKING_OFF
+    assert "crashed" not in [entry.state for entry in story.entries]
+    _come_back(story, 2)
+    assert story.life.state is State.RUNNING
+    story.feed(lc.StopAsked(at=3, by="a test", grace=5))
+    story.feed(lc.Ended(at=4, incarnation=2, reason="clean-exit", detail="it was asked to stop"))
+    assert story.life.state is State.STOPPED, "somebody wanted that"
+    assert logs.replay(story.entries)["app"] == story.life
+
+
+@pytest.mark.parametrize("policy", [{"max_restarts": 0}, {"slow_max_restarts": 0}])
+def test_no_restart_at_all_where_none_is_allowed(policy):
+    story = _launched(**policy)
     story.feed(lc.Ready(at=0, incarnation=1))
     _crash(story, 1)
     assert story.life.state is State.FAILED

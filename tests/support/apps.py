@@ -17,7 +17,13 @@ QUICK = Heartbeat(interval=0.2, silent_after=7, ended_after=12)
 PAGE = "<!doctype html><meta charset=utf-8><title>page</title><h1>page</h1>"
 PLACEMENTS = ("process", "shared-process", "shared-renderer")
 NO_RESTART = {"maxRestarts": 0}
-AT_ONCE = {"maxRestarts": 1000, "withinSeconds": 1, "backoff": 0.01, "maxBackoff": 0.05}
+AT_ONCE = {
+    "maxRestarts": 1000,
+    "withinSeconds": 1,
+    "slowMaxRestarts": 1_000_000,
+    "backoff": 0.01,
+    "maxBackoff": 0.05,
+}
 """Starts an app again however often a test breaks it."""
 
 
