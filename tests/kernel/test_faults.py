@@ -143,7 +143,7 @@ def test_who_breaks_too_often_is_left_broken(platform, tmp_path):
         app.crash("kill")
         app.wait_for("failed", 20)
         assert app.pid is None
-        assert "3 bad ends within 60 s; 2 are allowed" in app.events[-1].text
+        assert "3 ends within 60 s; 2 are allowed" in app.events[-1].text
         with pytest.raises(NotRunning, match=r"brittle is failed .*restart\(\) starts it"):
             app.wait_for("running", 5)
         app.restart()
