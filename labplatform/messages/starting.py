@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Annotated
 
 import msgspec
@@ -28,6 +29,10 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     ended_after: Annotated[int, msgspec.Meta(ge=2)] = 10
 
 
+def _new_session() -> str:
+    return uuid.uuid4().hex
+
+
 class SupervisorOrder(msgspec.Struct, frozen=True, kw_only=True):
     """One line of JSON on the supervisor's standard input, which then stays open: its end is the controller's end.
 
@@ -36,7 +41,8 @@ class SupervisorOrder(msgspec.Struct, frozen=True, kw_only=True):
     `page_transport`: how pages reach the supervisor, where their manifests do not say. `max_message`: bytes that an app
     may send in one message. `sampling`: seconds between two looks at memory and CPU. `resolver_timeout`: seconds that a
     choice between apps may take; with a launch and the wait for its listener it has to stay below the 100 s that an
-    app's side of FDC3 waits. `store`: the file in which apps' states are kept; empty for a memory's length.
+    app's side of FDC3 waits. `store`: the file in which apps' states are kept; empty for a memory's length. `session`:
+    what this platform's rows in the store are found by, also by a supervisor that takes a lost one's place.
     """
 
     token: str
@@ -59,6 +65,7 @@ class SupervisorOrder(msgspec.Struct, frozen=True, kw_only=True):
     sampling: Annotated[float, msgspec.Meta(ge=0.1, le=10)] = 1.0
     resolver_timeout: Annotated[float, msgspec.Meta(gt=0, le=50)] = 45.0
     store: str = ""
+    session: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] = msgspec.field(default_factory=_new_session)
 
 
 class SupervisorReady(msgspec.Struct, frozen=True, kw_only=True):

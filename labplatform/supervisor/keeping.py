@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-import uuid
 from typing import Any
 
 import msgspec
@@ -67,7 +66,7 @@ class Keeping:
     def __init__(self, platform: Any, store: Store) -> None:
         self._platform = platform
         self._store = store
-        self._session = uuid.uuid4().hex
+        self._session: str = platform.order.session
         self._saved: dict[str, Saved] = {}
         self._waiting: dict[str, _Waiting] = {}
         store.later(_forget_older, time.time() - FORGOTTEN_AFTER)
