@@ -139,6 +139,11 @@ class Connection:
         self._thread = threading.Thread(target=self._run, name="labplatform-connection", daemon=True)
         self._thread.start()
 
+    @property
+    def ended(self) -> str:
+        """Why it has ended; empty while it has not."""
+        return self._ended
+
     def ask(self, kind: type, answer: type[T], seconds: float, /, **fields: Any) -> T:
         """Send a request and wait for its answer, decoded as `answer`.
 

@@ -133,6 +133,8 @@ def _kill_platform(platform: discovery.Running, force: bool) -> str:
                 why = " (its supervisor did not answer)" if isinstance(error, LabTimeout) else f" ({error.message})"
     # Looked at anew: apps may have started since.
     with platform.processes() as tree:
+        # First a word to the guardian that this end is wanted, so that nobody brings the platform back.
+        tree.send(signal.SIGTERM, tree.guardian)
         platform.kill()
         # A guardian that somebody has stopped would never sweep.
         tree.send(signal.SIGCONT)

@@ -181,7 +181,7 @@ class Foreground:
                 case (manifest, str(name)):
                     self._outstanding -= 1
                     self._apps[name] = manifest
-                case "lost":
+                case "lost" | "stopped":
                     self._entries()
                     if not self._over():
                         raise LaunchError(f"platform {self._platform.supervisor_pid} was ended from outside")

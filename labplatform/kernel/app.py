@@ -247,13 +247,15 @@ class App(Observable):
             while self.state not in wanted:
                 if not seen or seen[-1] != self.state:
                     seen.append(self.state)
-                if self.state in _OVER:
+                coming_back = self._platform._recovery.under_way
+                if self.state in _OVER and not coming_back:
                     raise NotRunning(
                         f"{self.name} is {self.state} ({self.reason}: {self.detail}) and will not be {words} "
                         "by itself; restart() starts it",
                         app=self.name,
                     )
-                self._platform._refuse_if_over()
+                if not coming_back:
+                    self._platform._refuse_if_over()
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise LabTimeout(

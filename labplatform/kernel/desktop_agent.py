@@ -58,6 +58,10 @@ class NotebookAgent(DesktopAgent):
         """Take no more part; the platform's stop does it."""
         self._client.close()
 
+    def come_back(self) -> None:
+        """Take part again, if it did before the platform was lost. Does not wait."""
+        self._client.come_back()
+
     def __repr__(self) -> str:
         listeners = len(self.listeners)
         state = "connected" if self._client.connected else "not connected"
@@ -128,6 +132,22 @@ class NotebookClient(Client):
         if self._thread and threading.current_thread() is not self._thread:
             self._thread.join(2)
         self.handlers.close()
+
+    def come_back(self) -> None:
+        """A lost platform is back: be there again as a new instance, with the same listeners and user channel."""
+        with self._connecting:
+            if self._thread is None or self._closing.is_set():
+                return
+            former = self._thread
+
+            def serve() -> None:
+                # It ends as soon as it knows of the loss, unless it has found the way back by itself.
+                former.join(RETURN_SECONDS)
+                if not former.is_alive():
+                    self._serve(self._again())
+
+            self._thread = threading.Thread(target=serve, name="labplatform-agent", daemon=True)
+            self._thread.start()
 
     # --- the line
 

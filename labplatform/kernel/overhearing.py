@@ -69,6 +69,11 @@ class Overhearing(Observable):
         if self._watching and self._connection:
             self._connection.tell(m.Overhear, most=self.messages_kept)
 
+    def _begin_to_overhear(self) -> None:
+        """There is a new connection, whose other end counts from 1."""
+        self._last_seen = 0
+        self._ask_for_messages()
+
     @traitlets.validate("messages_kept")
     def _another_bound(self, proposal: Any) -> int:
         kept = proposal["value"]

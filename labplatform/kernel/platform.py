@@ -11,6 +11,7 @@ import os
 import secrets
 import sys
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,8 +33,9 @@ from .app import App
 from .desktop_agent import NotebookAgent
 from .observers import ObserverThread
 from .overhearing import Overhearing
+from .recovery import Recovery
 from .resolving import Resolver, Resolving
-from .start import SupervisorProcess
+from .start import Held, SupervisorProcess
 
 EVENTS_KEPT = 10_000
 """Log entries kept in the kernel; the supervisor keeps as many."""
@@ -64,13 +66,20 @@ class Platform(Overhearing):
     messages between apps `messages` keeps; `watch_messages`: from the start, not only from the first look at them on.
     `store`: the file in which apps' saved states are kept, of any number of platforms; by default
     `labplatform/store.db` in the user's data folder.
-    `alongside`: keep the platform this process started before, instead of replacing it.
+    `alongside`: keep the platform this process started before, instead of replacing it. `auto_recover`: bring it back
+    by itself when its supervisor is lost, as `restart` does by hand; not after the third loss within a minute.
 
     Starts on first use, or as a context manager, which also stops it. Raises `ManifestError`, `StartError`.
     """
 
     state = traitlets.Enum(
-        ["new", "starting", "running", "stopped", "lost"], "new", read_only=True, help="The platform as a whole."
+        ["new", "starting", "running", "stopped", "lost"],
+        "new",
+        read_only=True,
+        help="The platform as a whole; lost is one whose supervisor ended and was not asked to: see `restart`.",
+    )
+    problem = traitlets.Unicode(
+        "", read_only=True, help="Why it is lost, or was stopped by somebody else, and what can be done; else empty."
     )
     apps = traitlets.Tuple(read_only=True, help="Its apps, in the order of their launch.")
     metrics = traitlets.Instance(
@@ -107,6 +116,7 @@ class Platform(Overhearing):
         alongside: bool = False,
         quiet: bool = False,
         store: str | Path | None = None,
+        auto_recover: bool = False,
     ) -> None:
         super().__init__(messages_kept, watch_messages)
         if isolation not in ("process", "shared-process", "shared-renderer"):
@@ -151,8 +161,11 @@ class Platform(Overhearing):
         self._by_name: dict[str, App] = {}
         self._entries: deque[m.Entry] = deque(maxlen=EVENTS_KEPT)
         self._watchers: dict[str, list[tuple[Callable[[m.Frame], None], float, int]]] = {}
-        self._process: SupervisorProcess | None = None
+        self._order: m.SupervisorOrder | None = None
+        self._process: Held | None = None
         self._connection: Connection | None = None
+        self._end_lock = threading.Lock()
+        self._recovery = Recovery(self, auto_recover)
         self._why_over = ""
         self._enforcement: m.Enforcement | None = None
         self._agent = NotebookAgent(self)
@@ -183,13 +196,21 @@ class Platform(Overhearing):
                 raise
             _present.add(self)
             self.set_trait("state", "running")
+        self._look_whether_it_ended()
         return self
 
     def _start(self, timeout: float) -> None:
+        order = self._order = self._new_order()
+        if order.qt_platform == "offscreen" and not self._quiet:
+            _say(f"labplatform: {order.display}")
+        self._observers = ObserverThread()
+        self._connect(SupervisorProcess(order, timeout), order.token, timeout)
+
+    def _new_order(self) -> m.SupervisorOrder:
         shown = machine.choose_display({} if self._display == "offscreen" else os.environ)
         flags, _ = machine.chromium_flags()
         way = network.survey()
-        order = m.SupervisorOrder(
+        return m.SupervisorOrder(
             token=secrets.token_urlsafe(32),
             controller_pid=os.getpid(),
             folder=str(machine.runtime_folder()),
@@ -211,11 +232,11 @@ class Platform(Overhearing):
             resolver_timeout=self._resolver_timeout,
             store=str(self._store),
         )
-        if shown.qt_platform == "offscreen" and not self._quiet:
-            _say(f"labplatform: {shown.why}")
-        self._observers = ObserverThread()
-        self._process = SupervisorProcess(order, timeout)
-        self._address = (self._process.ready.port, order.token)
+
+    def _connect(self, held: Held, token: str, timeout: float) -> None:
+        """Be a controller of this supervisor, and know what is there. Raises `LabError` after `timeout` seconds."""
+        self._process = held
+        self._address = (held.ready.port, token)
         self._connection = Connection(
             *self._address,
             on_news=self._take_news,
@@ -226,14 +247,44 @@ class Platform(Overhearing):
             on_end=self._connection_ended,
         )
         so_far = self._connection.ask(m.Subscribe, list[m.Entry], timeout)
-        self._enforcement = self._connection.ask(m.Describe, m.PlatformStatus, timeout).enforcement
+        status = self._connection.ask(m.Describe, m.PlatformStatus, timeout)
+        self._enforcement = status.enforcement
         with self._news_lock:
             # News may have come before this answer was taken, with entries that are in it as well.
             known = {entry.seq: entry for entry in [*so_far, *self._entries]}
             self._entries = deque((known[seq] for seq in sorted(known)), maxlen=EVENTS_KEPT)
             self.set_trait("events", tuple(self._entries))
+            there = {app.place for app in status.apps}
+            for app in status.apps:
+                self._app_for(app)
+            for name in [name for name in self._by_name if name not in there]:
+                del self._by_name[name]
+            self.set_trait("apps", tuple(self._by_name.values()))
         self._resolving.connected()
-        self._ask_for_messages()
+        self._begin_to_overhear()
+
+    def _connected_again(self) -> None:
+        """What this side of a lost platform had asked for is asked for once more."""
+        self._look_whether_it_ended()
+        for place in list(self._watchers):
+            self._renew_watch(place)
+        self._agent.come_back()
+
+    def restart(self, timeout: float = 60.0) -> Platform:
+        """Bring a lost platform back, with the apps that were up, where they were and with what they had kept.
+
+        The `App`s stay the same objects; their incarnations and the numbers of the log go on counting. Where another
+        notebook has brought it back already, this one takes part in that. Does nothing on a platform that runs. An
+        interrupt leaves it lost, and nothing running. Returns itself. Raises `LaunchError` where not all of its apps
+        came back, `LabTimeout` after `timeout` seconds, `StartError`, and `PlatformStopped` on one that was stopped.
+        """
+        self._refuse_in_observer("Platform.restart()")
+        self._refuse_in_fork()
+        with self._lock:
+            if self.state == "lost":
+                self._recovery.restart(timeout)
+                return self
+        return self.start(timeout)
 
     def stop(self, timeout: float = 5.0) -> None:
         """Stop every app and the supervisor; nothing is left when this returns.
@@ -243,11 +294,12 @@ class Platform(Overhearing):
         if os.getpid() != self._pid:
             return
         self._refuse_in_observer("Platform.stop()")
+        self._recovery.give_up()
         with self._lock:
-            if self._process is None:
-                if self.state == "new":
-                    self._why_over = "this platform was stopped before it started"
-                    self.set_trait("state", "stopped")
+            if self.state == "new":
+                self._why_over = "this platform was stopped before it started"
+                self.set_trait("state", "stopped")
+            if self.state != "lost" and self._process is None:
                 return
             if self.state == "running":
                 self._why_over = "this platform was stopped; make a new Platform() to go on"
@@ -260,6 +312,9 @@ class Platform(Overhearing):
                     # Also when interrupted: to be let go of ends the supervisor in any case.
                     self._let_go()
             else:
+                if self.state == "lost":
+                    self._why_over = "this platform was lost and then stopped; make a new Platform() to go on"
+                    self.set_trait("state", "stopped")
                 self._let_go()
             _present.discard(self)
 
@@ -267,10 +322,8 @@ class Platform(Overhearing):
         """End connections, supervisor and observers, in that order."""
         if self.state != "starting":
             self._agent.close()
-        connection, self._connection = self._connection, None
         process, self._process = self._process, None
-        if connection:
-            connection.close()
+        self._hang_up()
         if process and process.close() is None:
             print(
                 f"labplatform: the guardian (PID {process.guardian_pid}) is still ending this platform's processes",
@@ -279,7 +332,16 @@ class Platform(Overhearing):
         self._resolving.ended()
         if self._observers:
             self._observers.stop()
-        for app in self._by_name.values():
+        self._wake_all()
+
+    def _hang_up(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection:
+            connection.close()
+
+    def _wake_all(self) -> None:
+        """Let those who wait for an app look at what the platform is now."""
+        for app in list(self._by_name.values()):
             with app._changed:
                 app._changed.notify_all()
 
@@ -502,16 +564,19 @@ class Platform(Overhearing):
     def _ready_to_ask(self, call: str) -> Connection:
         """The connection, with the platform started if need be. Raises what keeps this call from being made."""
         self._refuse_in_observer(call)
-        if os.getpid() != self._pid:
-            raise PlatformError(
-                f"this platform belongs to process {self._pid}, and this is a fork of it; make a Platform() of your own"
-            )
+        self._refuse_in_fork()
         self.start()
         connection = self._connection
         if connection is None:
             self._refuse_if_over()
             raise SupervisorLost("the platform is not connected")
         return connection
+
+    def _refuse_in_fork(self) -> None:
+        if os.getpid() != self._pid:
+            raise PlatformError(
+                f"this platform belongs to process {self._pid}, and this is a fork of it; make a Platform() of your own"
+            )
 
     def _refuse_in_observer(self, call: str) -> None:
         if self._observers is not None:
@@ -583,19 +648,49 @@ class Platform(Overhearing):
         connection.tell(m.Watch, place=place, rate=rate, max_width=width)
 
     def _connection_ended(self, reason: str) -> None:
-        """The supervisor is gone; on the connection's thread."""
-        if self.state not in ("running", "starting"):
-            return
-        self._why_over = (
-            f"the supervisor of this platform is gone ({reason}), and with it every app; make a new Platform() to go on"
-        )
-        self.set_trait("state", "lost")
+        """The supervisor is gone, or has ended this connection; on the connection's thread."""
+        with self._end_lock:
+            if self.state != "running":
+                # Whoever starts it is told by what they wait for.
+                return
+            if reason == m.STOPPED:
+                why = "somebody else has stopped this platform; make a new Platform() to go on"
+                self._is_over("stopped", why, "clean-exit", "the platform was stopped")
+            else:
+                self._recovery.lost(reason)
+
+    def _look_whether_it_ended(self) -> None:
+        """It may have ended while it was still starting, and then nobody has said so."""
+        connection = self._connection
+        if connection is not None and connection.ended:
+            self._connection_ended(connection.ended)
+
+    def _is_over(self, state: str, why: str, reason: str, detail: str) -> None:
+        """There is no supervisor any more, and no app, and this is said; `reason` and `detail` as of an app's end."""
         self._resolving.ended()
-        for app in list(self._by_name.values()):
-            lost = msgspec.structs.replace(
-                app._status, state="stopped", pid=None, processes=(), reason="killed", detail="the supervisor was lost"
-            )
-            app._take(lost)
+        self._all_ended(reason, detail)
+        self._note_problem(why)
+        self.set_trait("state", state)
+        self._wake_all()
+
+    def _all_ended(self, reason: str, detail: str) -> None:
+        with self._news_lock:
+            for app in self._by_name.values():
+                ended = {"state": "stopped", "pid": None, "processes": (), "reason": reason, "detail": detail}
+                # The next supervisor counts its statuses anew.
+                changes = {"revision": 0} | ({} if app.state in ("stopped", "failed") else ended)
+                app._take(msgspec.structs.replace(app._status, **changes))
+
+    def _note_problem(self, why: str) -> None:
+        """Say why it is over, everywhere where it is looked for: also in the log, which nobody else writes any more."""
+        self._why_over = why
+        with self._news_lock:
+            number = self._entries[-1].seq + 1 if self._entries else 1
+            self._entries.append(m.Entry(seq=number, time=time.time(), kind="platform", text=why, level="error"))
+            self.set_trait("events", tuple(self._entries))
+        self.set_trait("problem", why)
+        if not self._quiet:
+            _say(f"labplatform: {why}")
 
 
 def _order(app: str | Manifest) -> dict[str, Any]:

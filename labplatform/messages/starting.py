@@ -29,6 +29,18 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     ended_after: Annotated[int, msgspec.Meta(ge=2)] = 10
 
 
+class Resumption(msgspec.Struct, frozen=True, kw_only=True):
+    """What a supervisor has to know that takes a lost one's place, beside what it finds in the store.
+
+    `at`: when the loss was noticed, in seconds since the epoch. `log_behind`: the number of the last entry of the log
+    that is known. `incarnations`: how far those of each place had counted; the store may not have heard of the last.
+    """
+
+    at: float
+    log_behind: Annotated[int, msgspec.Meta(ge=0)] = 0
+    incarnations: dict[str, int] = {}
+
+
 def _new_session() -> str:
     return uuid.uuid4().hex
 
@@ -42,7 +54,8 @@ class SupervisorOrder(msgspec.Struct, frozen=True, kw_only=True):
     may send in one message. `sampling`: seconds between two looks at memory and CPU. `resolver_timeout`: seconds that a
     choice between apps may take; with a launch and the wait for its listener it has to stay below the 100 s that an
     app's side of FDC3 waits. `store`: the file in which apps' states are kept; empty for a memory's length. `session`:
-    what this platform's rows in the store are found by, also by a supervisor that takes a lost one's place.
+    what this platform's rows in the store are found by, also by a supervisor that takes a lost one's place. `resume`:
+    it takes one's place now. `detached`: it outlives its controller.
     """
 
     token: str
@@ -66,6 +79,8 @@ class SupervisorOrder(msgspec.Struct, frozen=True, kw_only=True):
     resolver_timeout: Annotated[float, msgspec.Meta(gt=0, le=50)] = 45.0
     store: str = ""
     session: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] = msgspec.field(default_factory=_new_session)
+    resume: Resumption | None = None
+    detached: bool = False
 
 
 class SupervisorReady(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,7 +94,7 @@ class SupervisorReady(msgspec.Struct, frozen=True, kw_only=True):
 
 class ConnectionFile(msgspec.Struct, frozen=True, kw_only=True):
     """What `platform-PID.json` in the runtime folder holds, readable by its owner alone. `created` guards against reuse
-    of the pid: it is the supervisor's start, in seconds since the epoch.
+    of the pid: it is the supervisor's start, in seconds since the epoch. `session`, `detached`: as in its order.
     """
 
     pid: int
@@ -88,3 +103,5 @@ class ConnectionFile(msgspec.Struct, frozen=True, kw_only=True):
     token: str
     isolation: str
     controller_pid: int
+    session: str = ""
+    detached: bool = False

@@ -34,6 +34,9 @@ MAX_FIRST_MESSAGE = 4096
 MAX_HOST_FRAME = 64 << 20
 """Bytes of one frame between supervisor and app host; a picture of a large window is the largest."""
 
+STOPPED = "the platform was stopped"
+"""Why a connection is closed at the end that somebody wanted; any other end is a loss."""
+
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True):
     """Every message: frozen, told apart by `type`."""

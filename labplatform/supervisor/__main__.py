@@ -1,6 +1,7 @@
 """Where a supervisor starts: its order comes as one line of JSON on standard input, which then stays open.
 
-The end of standard input, or the death of the controller's process, ends the platform; so does the guardian's death.
+The end of standard input, or the death of the controller's process, ends the platform, unless it is detached; the
+guardian's death ends it in any case.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ def write_connection_file(order: m.SupervisorOrder, supervisor: Supervisor) -> P
         token=order.token,
         isolation=order.isolation,
         controller_pid=order.controller_pid,
+        session=order.session,
+        detached=order.detached,
     )
     temporary = path.with_suffix(".new")
     temporary.unlink(missing_ok=True)
@@ -91,18 +94,28 @@ def watch_input(then: Callable[[], None]) -> None:
     loop.add_reader(0, readable)
 
 
+def hold_nothing() -> None:
+    """Let go of the controller's files: whoever reads there is to see their end, and is not there for ever to do so."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nothing, descriptor)
+    os.close(nothing)
+
+
 async def serve(order: m.SupervisorOrder) -> None:
     """One platform, from its start to its end."""
     loop = asyncio.get_running_loop()
     supervisor = Supervisor(order)
     stops: list[asyncio.Task[None]] = []
 
-    def end(why: str) -> None:
+    def end(why: str, lost: str = "") -> None:
         if not stops and not supervisor.finished.is_set():
+            supervisor.lost = lost
             stops.append(loop.create_task(supervisor.stop(ABANDONED_GRACE, by=why)))
 
-    watch(os.getppid(), lambda: end("the guardian's death"))
-    watch(order.controller_pid, lambda: end("the controller's death"))
+    watch(os.getppid(), lambda: end("the guardian's death", lost="its guardian was killed"))
+    if not order.detached:
+        watch(order.controller_pid, lambda: end("the controller's death"))
     loop.add_signal_handler(signal.SIGTERM, lambda: end("SIGTERM"))
     for number in (signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, lambda: None)
@@ -111,11 +124,14 @@ async def serve(order: m.SupervisorOrder) -> None:
     try:
         ready = m.SupervisorReady(pid=os.getpid(), port=supervisor.door.port, connection_file=str(path))
         os.write(1, m.encode(ready) + b"\n")
-        watch_input(lambda: end("the controller's end"))
+        if order.detached:
+            hold_nothing()
+        else:
+            watch_input(lambda: end("the controller's end"))
         await supervisor.finished.wait()
         await supervisor.controllers.settle(0.5)
         path.unlink(missing_ok=True)
-        await supervisor.door.close()
+        await supervisor.door.close(supervisor.lost or m.STOPPED)
     finally:
         path.unlink(missing_ok=True)
         # The guardian would do it, but this may be the end because the guardian is gone.

@@ -40,6 +40,7 @@ from .peer import CLOSE_GONE
 from .recycling import Recycling
 from .requests import ControllerSpeaker
 from .resolving import Resolving
+from .roster import Roster
 from .server import Door, same
 from .slot import Slot
 from .spawn import HostProcess
@@ -69,12 +70,13 @@ class Supervisor:
         self.resolving = self.desk.resolver = Resolving(self, deadlines.resolver)
         self.router = Router(self.desk, deadlines)
         self.traffic = Traffic(self)
-        self.log = Log(self._new_entry)
+        self.log = Log(self._new_entry, order.resume.log_behind if order.resume else 0)
         self.store = Store(
             Path(order.store) if order.store else None,
             lambda text: self.log.remark(text, kind="store", level="warning"),
         )
         self.keeping = Keeping(self, self.store)
+        self.roster = Roster(self, self.store)
         self.controllers = ControllerSpeaker(self)
         self.door = Door(
             self._admit, lambda text: self.log.remark(text, kind="connection", level="warning"), order.max_message
@@ -89,6 +91,8 @@ class Supervisor:
         self._metrics: m.PlatformMetrics | None = None
         self._flushing = False
         self.stopping = False
+        self.lost = ""
+        """Why this platform ends though nobody wanted it to; it may be brought back then. Empty otherwise."""
         self._ending: asyncio.Task[None] | None = None
         self.hosts = Hosts(self, self._session)
         self.recycling = Recycling(self)
@@ -109,6 +113,9 @@ class Supervisor:
         await self.door.open()
         self.watch.start()
         self.heartbeats.start()
+        self.roster.start()
+        if self.order.resume:
+            await self.roster.resume(self.order.resume)
 
     def begin_stop(self, grace: float, by: str) -> asyncio.Task[None]:
         """End every app and then the platform, in a task of its own; asked again, the same one."""
@@ -120,6 +127,8 @@ class Supervisor:
         """End every app, then say so; nothing is left when this returns."""
         if not self.stopping:
             self.stopping = True
+            if self.lost or (self.order.resume and not self.controllers.came):
+                self.roster.leave()
             self.resolving.close()
             for slot in self.slots.values():
                 self.feed(slot, lifecycle.StopAsked(at=time.time(), by=by, grace=grace))
@@ -131,7 +140,9 @@ class Supervisor:
         self.watch.stop()
         self.heartbeats.stop()
         await self.limits.close()
-        self.keeping.end()
+        if not self.roster.left:
+            self.keeping.end()
+            self.roster.end()
         await self.store.close()
         self.finished.set()
 
@@ -146,6 +157,7 @@ class Supervisor:
         if slot.life.state is not was.state:
             slot.since = event.at
         self.log.lifecycle(slot.name, slot.instance, was.state, slot.life, event)
+        self.roster.note(slot)
         self.touch(slot)
         for action in actions:
             self._carry_out(slot, action)
@@ -472,6 +484,7 @@ class Supervisor:
         # What it ran in may still have a word to say, which must not be taken for that of the next in its place.
         self.former[slot.name] = slot.life.incarnation
         self.log.removed(slot.name)
+        self.roster.remove(slot.name)
         self._gone.append(slot.name)
         self._flush_soon()
 

@@ -5,9 +5,10 @@ and sleeps until that ends. As subreaper of everything below, it then finds ever
 in a session of its own, forked twice), kills and reaps it, and removes the platform's control groups, its connection
 file and the session's folder.
 
-    python -I -S guardian.py RUNTIME_FOLDER COMMAND…
+    python -I -S guardian.py [--detached] RUNTIME_FOLDER COMMAND…
 
-COMMAND is the supervisor's; it inherits stdin, stdout and stderr as they are.
+COMMAND is the supervisor's; it inherits stdin, stdout and stderr as they are. `--detached`: whoever started this may be
+gone long before, and nothing of theirs is held open.
 """
 
 import contextlib
@@ -23,6 +24,8 @@ PR_SET_NAME = 15
 PR_SET_CHILD_SUBREAPER = 36
 SWEEP_SECONDS = 20.0
 REMOVE_SECONDS = 5.0
+ASKED = 143
+"""Exit code where this process was asked to end the platform (SIGTERM), as a shell gives it."""
 
 
 def descendants() -> list[int]:
@@ -130,7 +133,9 @@ def remove_shared_memory() -> None:
 
 
 def main() -> int:
-    folder, command = sys.argv[1], sys.argv[2:]
+    words = sys.argv[1:]
+    detached = words[0] == "--detached"
+    folder, *command = words[detached:]
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     libc.prctl(PR_SET_NAME, b"lab-guardian", 0, 0, 0)
@@ -138,14 +143,24 @@ def main() -> int:
     ignored = (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE)
     for number in ignored:
         signal.signal(number, signal.SIG_IGN)
-    supervisor = os.posix_spawn(command[0], command, os.environ, setsigdef=ignored)
-    signal.signal(signal.SIGTERM, lambda *_: os.kill(supervisor, signal.SIGTERM))
+    # Not before it can be passed on: a supervisor must not lose its guardian before it has looked who that is.
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    supervisor = os.posix_spawn(command[0], command, os.environ, setsigdef=ignored, setsigmask=())
+    asked = []
+
+    def ask(*_: object) -> None:
+        asked.append(True)
+        os.kill(supervisor, signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, ask)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
     nothing = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nothing, 0)
-    os.dup2(nothing, 1)
+    for descriptor in (0, 1, 2) if detached else (0, 1):
+        os.dup2(nothing, descriptor)
     gone = os.pidfd_open(supervisor)
     while not select.select([gone], [], [])[0]:
         pass
+    signal.signal(signal.SIGTERM, lambda *_: asked.append(True))
     status = os.waitpid(supervisor, 0)[1]
     stem = os.path.join(folder, f"platform-{supervisor}")
     groups = cgroups(stem)
@@ -162,7 +177,7 @@ def main() -> int:
         left = [*descendants(), *(group for group in groups if os.path.isdir(group))]
         print(f"labplatform guardian: left after {SWEEP_SECONDS + REMOVE_SECONDS:g} s: {left}", file=sys.stderr)
         return 1
-    return os.waitstatus_to_exitcode(status) & 0xFF
+    return ASKED if asked else os.waitstatus_to_exitcode(status) & 0xFF
 
 
 if __name__ == "__main__":

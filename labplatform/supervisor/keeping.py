@@ -142,6 +142,12 @@ class Keeping:
             return m.Restored(after=after, lost=("its state, which it never saved",) if slot.has_page else ())
         return m.Restored(after=after, age=max(0.0, ended - saved.at), version=saved.version)
 
+    async def resume(self, slot: Slot) -> None:
+        """A place of the session that a lost supervisor held begins with what it had there. Raises `StoreError`."""
+        row = await self._store.read(_about, self._session, slot.name)
+        if row is not None:
+            self._saved[slot.name] = Saved(*row)
+
     def forget(self, place: str) -> None:
         """Another story begins in this place."""
         self._saved.pop(place, None)
@@ -162,6 +168,11 @@ def _put(db: sqlite3.Connection, session: str, place: str, saved: Saved, state: 
 
 def _get(db: sqlite3.Connection, session: str, place: str) -> tuple[int, bytes] | None:
     found = db.execute("SELECT version, state FROM states WHERE session = ? AND place = ?", (session, place))
+    return found.fetchone()
+
+
+def _about(db: sqlite3.Connection, session: str, place: str) -> tuple[float, int] | None:
+    found = db.execute("SELECT saved, version FROM states WHERE session = ? AND place = ?", (session, place))
     return found.fetchone()
 
 

@@ -172,6 +172,14 @@ class Recycled(_Event, frozen=True, tag="recycled"):
     grace: float
 
 
+class Resumed(_Event, frozen=True, tag="resumed"):
+    """A supervisor that takes a lost one's place has found this `life`, which ended with that one."""
+
+    life: Life
+    reason: str
+    detail: str
+
+
 class TimerFired(_Event, frozen=True, tag="timer-fired"):
     """A timer that an `Arm` action asked for."""
 
@@ -193,6 +201,7 @@ Event = (
     | KillAsked
     | RestartAsked
     | Recycled
+    | Resumed
     | TimerFired
 )
 
@@ -395,6 +404,20 @@ def _recycled(life: Life, event: Recycled) -> Step:
     return after, (Disarm(ALL_TIMERS), Close(), Arm("stop", event.grace))
 
 
+def _resumed(life: Life, event: Resumed) -> Step:
+    if life.incarnation or life.state is not S.STOPPED:
+        # This supervisor has filled the place already.
+        return life, ()
+    found = event.life
+    wanted = found.state in LIVE and (found.state is not S.STOPPING or found.start_again)
+    if not wanted and found.state is not S.BACKING_OFF:
+        over = S.FAILED if found.state is S.FAILED else S.STOPPED
+        return _to(found, over, start_again=False, recycling=False), ()
+    # One that backed off had ended before, and for a reason of its own.
+    told = {"reason": event.reason, "detail": event.detail} if wanted else {}
+    return _start(found, restarts=found.restarts + 1, **told)
+
+
 def _timer_fired(life: Life, event: TimerFired) -> Step:
     if event.timer == "launch" and life.state is S.STARTING:
         return life, (End("launch-failed", f"it was not ready after {life.launch_timeout:g} s"),)
@@ -424,6 +447,7 @@ _HANDLERS = {
     KillAsked: _kill_asked,
     RestartAsked: _restart_asked,
     Recycled: _recycled,
+    Resumed: _resumed,
     TimerFired: _timer_fired,
 }
 

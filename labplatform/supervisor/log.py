@@ -26,11 +26,13 @@ _read_event = msgspec.json.Decoder(lifecycle.Event).decode
 
 
 class Log:
-    """Entries, oldest first. `tell` hears of each new one."""
+    """Entries, oldest first. `tell` hears of each new one. `behind`: the number of the last one of a log that this one
+    goes on with.
+    """
 
-    def __init__(self, tell: Callable[[Entry], None]) -> None:
+    def __init__(self, tell: Callable[[Entry], None], behind: int = 0) -> None:
         self._entries: deque[Entry] = deque(maxlen=KEPT)
-        self._count = 0
+        self._count = behind
         self._tell = tell
 
     def __iter__(self):
@@ -80,6 +82,8 @@ def _words(event: lifecycle.Event) -> str:
             return f"{event.what}: {event.missed} pings unanswered"
         case lifecycle.StopAsked() | lifecycle.KillAsked() | lifecycle.RestartAsked():
             return f"by {event.by}"
+        case lifecycle.Resumed():
+            return event.detail
         case lifecycle.TimerFired():
             return event.timer
     return ""
@@ -95,8 +99,11 @@ def replay(entries: Iterable[Entry]) -> dict[str, lifecycle.Life]:
             lives[entry.place] = lifecycle.Life(incarnation=lives[entry.place].incarnation)
         if not entry.event:
             continue
-        before = lives.get(entry.place, lifecycle.Life())
-        life, _ = lifecycle.step(before, _read_event(msgspec.json.encode(entry.event)))
+        event = _read_event(msgspec.json.encode(entry.event))
+        # To a supervisor that takes a lost one's place every place is new.
+        resumed = isinstance(event, lifecycle.Resumed)
+        before = lifecycle.Life() if resumed else lives.get(entry.place, lifecycle.Life())
+        life, _ = lifecycle.step(before, event)
         for said, found in ((entry.was, before.state), (entry.state, life.state)):
             if said != found:
                 raise ValueError(f"entry {entry.seq}: the log says {said}, its replay {found}")

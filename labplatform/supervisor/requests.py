@@ -48,6 +48,8 @@ class ControllerSpeaker:
     def __init__(self, supervisor: Any) -> None:
         self._supervisor = supervisor
         self.subscribed: set[Peer] = set()
+        self.came = False
+        """Whether there has been one."""
         self._peers: set[Peer] = set()
         self._tasks: dict[tuple[Peer, int], asyncio.Task[None]] = {}
         self._watches: dict[tuple[Peer, str], asyncio.Task[None]] = {}
@@ -78,6 +80,7 @@ class ControllerSpeaker:
     def joined(self, peer: Peer) -> None:
         """A controller is connected."""
         self._peers.add(peer)
+        self.came = True
         peer.send(m.Welcome())
 
     def said(self, peer: Peer, data: str) -> None:
@@ -230,6 +233,7 @@ class ControllerSpeaker:
             except CannotLimit as error:
                 raise LimitError(f"{slot.name}: {error}; what held before still holds", app=slot.name) from None
             slot.limits = wanted
+        supervisor.roster.note(slot)
         supervisor.log.remark(in_words(wanted), kind="limits", place=slot.name)
         supervisor.touch(slot)
         return slot.status()

@@ -68,10 +68,10 @@ class Door:
         )
         self.port = self._server.sockets[0].getsockname()[1]
 
-    async def close(self) -> None:
-        """Stop listening and end all connections."""
+    async def close(self, reason: str = m.STOPPED) -> None:
+        """Stop listening and end all connections, saying why."""
         if self._server:
-            self._server.close(code=CLOSE_GONE, reason="the platform was stopped")
+            self._server.close(code=CLOSE_GONE, reason=reason)
             try:
                 await asyncio.wait_for(self._server.wait_closed(), 1)
             except TimeoutError:

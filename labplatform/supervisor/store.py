@@ -34,6 +34,10 @@ CREATE TABLE IF NOT EXISTS states (
     session TEXT NOT NULL, place TEXT NOT NULL, saved REAL NOT NULL, version INTEGER NOT NULL, state BLOB NOT NULL,
     PRIMARY KEY (session, place)
 );
+CREATE TABLE IF NOT EXISTS roster (
+    session TEXT NOT NULL, place TEXT NOT NULL, position INTEGER NOT NULL, seen REAL NOT NULL, data BLOB NOT NULL,
+    PRIMARY KEY (session, place)
+);
 """
 BUSY_SECONDS = 5.0
 """Seconds that a write waits for another platform's to end."""

@@ -213,7 +213,8 @@ def test_a_shutdown_goes_on_without_whoever_asked_for_it(platform):
         until(lambda: app.state != "running", 10, "the shutdown to begin")
         connection.close()
         until(lambda: not runs(supervisor), 20, "the supervisor to end")
-        until(lambda: lab.state == "lost", 10, "the notebook to hear of it")
+        until(lambda: lab.state == "stopped", 10, "the notebook to hear of it")
+        assert "somebody else has stopped this platform" in lab.problem and app.state == "stopped"
 
 
 def test_an_interrupted_stop_lets_go_of_everything(nothing_left, tmp_path):

@@ -36,6 +36,7 @@ def _one_of_each(at: float, incarnation: int) -> list[lc.Event]:
         lc.KillAsked(at=at, by="a test"),
         lc.RestartAsked(at=at, by="a test", grace=5, timeout=30),
         lc.Recycled(at=at, incarnation=incarnation, why="too large", grace=5),
+        lc.Resumed(at=at, life=Life(state=State.RUNNING, incarnation=3), reason="killed", detail="lost"),
         *(lc.TimerFired(at=at, timer=timer, incarnation=incarnation) for timer in (*lc.ALL_TIMERS, "unknown")),
     ]
 
@@ -389,3 +390,35 @@ def test_a_recycled_app_that_does_not_come_up_is_judged_like_any_other():
     life, _ = lc.step(life, lc.Ended(at=6, incarnation=1, reason="clean-exit", detail=""))
     life, _ = lc.step(life, lc.Ended(at=7, incarnation=2, reason="crashed", detail="d"))
     assert (life.state, life.recycling, len(life.failures)) == (State.CRASHED, False, 1)
+
+
+# --- a supervisor that takes a lost one's place -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("start_again", [False, True])
+def test_what_was_wanted_of_a_lost_supervisor_starts_again(state, start_again):
+    found = Life(
+        policy=POLICY,
+        state=state,
+        incarnation=4,
+        restarts=2,
+        settled=True,
+        recycling=True,
+        start_again=start_again,
+        failures=(1.0, 2.0),
+        reason="crashed",
+        detail="before",
+    )
+    after, actions = lc.step(Life(), lc.Resumed(at=5, life=found, reason="killed", detail="lost"))
+    over = state in (State.STOPPED, State.CRASHED, State.FAILED) or (state is State.STOPPING and not start_again)
+    assert not after.recycling and not after.start_again
+    assert (after.policy, after.failures, after.settled) == (POLICY, found.failures, True)
+    if over:
+        assert (after.state, actions) == (State.FAILED if state is State.FAILED else State.STOPPED, ())
+        assert (after.incarnation, after.restarts, after.reason) == (4, 2, "crashed")
+    else:
+        assert (after.state, after.incarnation, after.restarts) == (State.STARTING, 5, 3)
+        assert lc.Place() in actions
+        # One that backed off had ended before.
+        assert after.reason == ("crashed" if state is State.BACKING_OFF else "killed")
