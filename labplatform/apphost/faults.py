@@ -1,6 +1,6 @@
 """Faults on purpose: each really breaks this process or its page, in the way its name says. Runs in the app host.
 
-(`kill` is a SIGKILL from outside; the supervisor sends it.)
+(`kill`, `renderer-kill` and `freeze` are signals from outside; the supervisor sends them.)
 """
 
 from __future__ import annotations
@@ -42,5 +42,8 @@ def commit(how: str, window: Any) -> None:
             signal.pause()
         else:
             window.run_js("setTimeout(() => { for (;;) {} }, 0)")
+    elif how == "hang-gui":
+        while True:
+            pass
     else:
         raise ValueError(f"no fault is called {how!r}")

@@ -166,8 +166,11 @@ class App(Observable):
         """Break it, for real, and return once the platform has noticed.
 
         `how`: "abort", "segfault", "exit" end its host process from inside, "kill" by SIGKILL from outside; "renderer"
-        crashes its page's renderer process, "oom" fills its JavaScript heap until V8 gives up, "hang" blocks its page
-        for ever. Raises `NotRunning`, and `LabTimeout` if it takes longer than `timeout` seconds to show.
+        crashes its page's renderer process, "renderer-kill" ends that by SIGKILL, "oom" fills its JavaScript heap until
+        V8 gives up; "hang" blocks its page for ever, "hang-gui" the thread that serves its window, and "freeze" stops
+        its host process (SIGSTOP). Whoever shares the process or renderer is struck as well. Raises `NotRunning`,
+        `BadRequest` where a page is needed and there is none, and `LabTimeout` if it takes longer than `timeout`
+        seconds to show.
         """
         _one_of(how, get_args(m.CrashKind), "how")
         self._ask(m.Crash, m.AppStatus, timeout, how=how, timeout=timeout)

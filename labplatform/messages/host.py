@@ -153,7 +153,7 @@ class WithdrawQuestion(Message, frozen=True, tag="withdraw-question"):
 
 
 class Misbehave(Message, frozen=True, tag="misbehave"):
-    """Break this place, now. (`kill` is the supervisor's own doing and never arrives here.)"""
+    """Break this place, now. (What is done by a signal is the supervisor's own doing and never arrives here.)"""
 
     place: str
     how: CrashKind

@@ -12,7 +12,10 @@ Isolation = Literal["process", "shared-process", "shared-renderer"]
 BoundaryWish = Literal["auto", "bubblewrap", "landlock", "off"]
 LimitsWish = Literal["auto", "cgroup-v2", "systemd", "cgroup-v1", "watchdog", "off"]
 """How limits are to be enforced: the best way this machine has, one by name, or not at all."""
-CrashKind = Literal["abort", "kill", "segfault", "renderer", "oom", "hang", "exit"]
+CrashKind = Literal[
+    "abort", "kill", "segfault", "exit", "renderer", "renderer-kill", "oom", "hang", "hang-gui", "freeze"
+]
+"""The ways to break an app on purpose, see `App.crash`."""
 Theme = Literal["auto", "light", "dark"]
 JsHeap = Annotated[int, msgspec.Meta(ge=LEAST_HEAP, le=MOST_HEAP)]
 """Bytes of JavaScript heap a renderer may fill before V8 ends it as out of memory; V8 itself stops at 4 GiB."""

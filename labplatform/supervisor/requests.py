@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
-import signal
 import time
 from typing import Any
 
 import msgspec
 
 from .. import messages as m
-from ..errors import AppGone, BadRequest, LabError, LabTimeout, LaunchError, LimitError, NotRunning, UnknownApp
+from ..errors import AppGone, LabError, LabTimeout, LaunchError, LimitError, NotRunning, UnknownApp
 from ..errors import from_wire as error_from_wire
 from . import lifecycle
+from .breaking import break_on_purpose
 from .lifecycle import State
 from .limits.tier import CannotLimit
 from .limits.wanted import in_words
@@ -242,34 +241,7 @@ class ControllerSpeaker:
 
     async def _crash(self, peer: Peer, request: m.Crash) -> m.AppStatus:
         slot = self._running(request.place, "crash()")
-        if request.how in ("oom",) and not slot.has_page:
-            raise BadRequest(f"{slot.name} has no page, so it has no JavaScript heap to exhaust", app=slot.name)
-        # Whoever shares the renderer suffers the same, told by a message of its own a moment later.
-        struck = [
-            other
-            for other in self._supervisor.hosts.tenants(slot.host)
-            if other is slot or (slot.renderer and other.renderer == slot.renderer and other.live)
-        ]
-        before = {other.name: (other.life.incarnation, other.state) for other in struck}
-        self._supervisor.log.remark(f"fault on purpose: {request.how}", kind="fault", place=slot.name)
-        if request.how == "kill":
-            # Before it is found in its sandbox its pid is 0, which would be this process's own group.
-            os.kill(slot.host.pid or slot.host.root, signal.SIGKILL)
-        elif request.how == "renderer" and slot.renderer and slot.sandbox.pid_namespace is False:
-            # From here, so that it also strikes a page whose host no longer listens. A renderer in a PID namespace of
-            # its own is the first process there, which Linux lets no signal from outside crash.
-            os.kill(slot.renderer, signal.SIGSEGV)
-        else:
-            slot.host.send(m.Misbehave(place=slot.name, how=request.how))
-
-        def noticed(other: Slot) -> bool:
-            incarnation, was = before[other.name]
-            # A page that fills its heap is silent first; only a hang has shown itself by that.
-            passing = {was, State.STARTING} | ({State.UNRESPONSIVE} if request.how != "hang" else set())
-            return other.life.incarnation != incarnation or other.state not in passing
-
-        for other in struck:
-            await self._settle(other, noticed, request.timeout, f"to suffer from {request.how!r}")
+        await break_on_purpose(self._supervisor, slot, request.how, request.timeout)
         return slot.status()
 
     # --- the page

@@ -171,10 +171,23 @@ class HostProcess:
 
     def share_run(self) -> float:
         """Of the time since this was asked last, the share in which it was let run: less than 1 where it has used up
-        its CPU meanwhile and had to wait. On a core of its own, that is; with several busy processes it is less yet."""
+        its CPU meanwhile and had to wait. On a core of its own, that is; with several busy processes it is less yet.
+
+        One that somebody else has stopped does not wait for its limit, whatever the processes below it do.
+        """
         throttled, self._throttled = self._throttled, self.group.usage().throttled
         percent = self.group.limits.max_cpu
-        return min(1.0, percent / 100) if percent and self._throttled > throttled else 1.0
+        if not percent or self._throttled <= throttled or self._stopped_by_others():
+            return 1.0
+        return min(1.0, percent / 100)
+
+    def _stopped_by_others(self) -> bool:
+        try:
+            # A tier may be about to note that it has stopped it; that mistake costs one ping.
+            state = linux.Stat(self.pid or self.root).state
+        except (OSError, ValueError, IndexError):
+            return False
+        return state == "T" and not self.group.halts(self.pid or self.root)
 
     @property
     def stderr_tail(self) -> str:

@@ -134,6 +134,10 @@ class Group(ABC):
     def usage(self) -> Usage:
         """What is used now, as this tier counts it. From any thread; takes well under a millisecond."""
 
+    def halts(self, pid: int) -> bool:
+        """Whether it is this that has stopped one of its processes, and will let it go on. From any thread."""
+        return False
+
     @abstractmethod
     def oom_kills(self) -> int:
         """How many processes were killed lately because memory ran out: its own, where the tier can tell."""

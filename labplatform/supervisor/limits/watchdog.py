@@ -177,6 +177,10 @@ class WatchedGroup(TreeGroup):
             processes=len(members.by_pid) if members and self._limited else usage.processes,
         )
 
+    def halts(self, pid: int) -> bool:
+        """Whether it was stopped here."""
+        return pid in self._halted
+
     def kill_all(self) -> None:
         """Stop the whole tree, then kill it."""
         self._ending = True
