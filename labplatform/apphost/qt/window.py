@@ -187,7 +187,15 @@ class QtWindow:
         )
         if self.bridge:
             self.bridge.forget()
-        self._inject()
+        if self.gui.order.shared_renderer:
+            # A neighbour may have started their common renderer anew already. Qt would wake this page's dead frame in
+            # it then, and scripts for that are lost: it would be without an agent. A new page has a new frame.
+            former = self.page
+            self.view.webview.setPage(self.make_page(self.view, self.profile))
+            if shiboken6.isValid(former):
+                former.deleteLater()
+        else:
+            self._inject()
         self.page.load(QtCore.QUrl(self.manifest.page_url))
 
     def close(self) -> None:
