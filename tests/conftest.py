@@ -24,11 +24,9 @@ def runtime_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def nothing_left(
+def _clean_ground(
     runtime_folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[processes.Ground]:
-    """No process, connection file, session folder, shared memory or named thread outlives the test."""
     processes.become_subreaper()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime_folder))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
@@ -37,6 +35,23 @@ def nothing_left(
     ground = processes.Ground(runtime_folder)
     yield ground
     ground.assert_clean()
+
+
+@pytest.fixture
+def nothing_left(
+    runtime_folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[processes.Ground]:
+    """No process, connection file, session folder, shared memory or named thread outlives the test."""
+    yield from _clean_ground(runtime_folder, tmp_path_factory, monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def nothing_left_by_module(
+    runtime_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[processes.Ground]:
+    """The same for all tests of a module together, where these share platforms."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        yield from _clean_ground(runtime_folder, tmp_path_factory, monkeypatch)
 
 
 @pytest.fixture

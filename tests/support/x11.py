@@ -135,6 +135,34 @@ def place(name: str, window: XWindow, left: int, top: int, width: int, height: i
         x.XMoveResizeWindow(handle, ctypes.c_ulong(window.id), left, top, width, height)
 
 
+class _ClientMessage(ctypes.Structure):
+    """Xlib's XClientMessageEvent, padded to the size of any event."""
+
+    _fields_ = [
+        ("type", ctypes.c_int),
+        ("serial", ctypes.c_ulong),
+        ("send_event", ctypes.c_int),
+        ("display", ctypes.c_void_p),
+        ("window", ctypes.c_ulong),
+        ("message_type", ctypes.c_ulong),
+        ("format", ctypes.c_int),
+        ("data", ctypes.c_long * 5),
+        ("rest", ctypes.c_byte * 192),
+    ]
+
+
+CLIENT_MESSAGE = 33
+
+
+def close(name: str, window: XWindow) -> None:
+    """Close a window as a window manager does for the person who clicks on its cross (ICCCM's WM_DELETE_WINDOW)."""
+    with _opened(name) as (x, handle):
+        protocols, delete = (x.XInternAtom(handle, word, 0) for word in (b"WM_PROTOCOLS", b"WM_DELETE_WINDOW"))
+        event = _ClientMessage(type=CLIENT_MESSAGE, window=window.id, message_type=protocols, format=32)
+        event.data[0] = delete
+        assert x.XSendEvent(handle, ctypes.c_ulong(window.id), 0, ctypes.c_long(0), ctypes.byref(event))
+
+
 def _tester() -> ctypes.CDLL:
     try:
         return ctypes.CDLL("libXtst.so.6")
