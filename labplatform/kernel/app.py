@@ -52,6 +52,9 @@ class App(Observable):
     instance_id = traitlets.Unicode("", read_only=True, help="FDC3 instanceId of the present incarnation.")
     incarnation = traitlets.Int(0, read_only=True, help="How many times this place has been filled, from 1.")
     pid = traitlets.Int(None, allow_none=True, read_only=True, help="Its host process; None while it has none.")
+    renderer = traitlets.Int(
+        None, allow_none=True, read_only=True, help="The process its page runs in; None while it has none."
+    )
     recycles = traitlets.Int(0, read_only=True, help="How often it was given a fresh process.")
     restarts = traitlets.Int(0, read_only=True, help="How often it was started again, by policy or by hand.")
     reason = traitlets.Unicode(
@@ -299,6 +302,7 @@ class App(Observable):
                 ("instance_id", status.instance),
                 ("incarnation", status.incarnation),
                 ("pid", status.pid),
+                ("renderer", status.renderer),
                 ("restarts", status.restarts),
                 ("recycles", status.recycles),
                 ("reason", status.reason),

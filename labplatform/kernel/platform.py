@@ -33,6 +33,7 @@ from .app import App
 from .desktop_agent import NotebookAgent
 from .observers import ObserverThread
 from .overhearing import Overhearing
+from .panel import Panel
 from .recovery import Recovery
 from .resolving import Resolver, Resolving
 from .start import Held, SupervisorProcess
@@ -45,7 +46,7 @@ WARNINGS_SAID = 20
 _present: weakref.WeakSet[Platform] = weakref.WeakSet()
 
 
-class Platform(Overhearing):
+class Platform(Overhearing, Panel):
     """A multi-process app platform, steered from here.
 
     `places`: where its apps are found: folders of apps, app folders, manifests (ours or OpenFin's), app directories and
@@ -676,7 +677,10 @@ class Platform(Overhearing):
     def _all_ended(self, reason: str, detail: str) -> None:
         with self._news_lock:
             for app in self._by_name.values():
-                ended = {"state": "stopped", "pid": None, "processes": (), "reason": reason, "detail": detail}
+                ended = {
+                    **{"state": "stopped", "pid": None, "renderer": None, "processes": ()},
+                    **{"reason": reason, "detail": detail},
+                }
                 # The next supervisor counts its statuses anew.
                 changes = {"revision": 0} | ({} if app.state in ("stopped", "failed") else ended)
                 app._take(msgspec.structs.replace(app._status, **changes))

@@ -198,6 +198,7 @@ class AppStatus(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage
     sandbox: SandboxInfo
     color: str | None
+    renderer: int | None = None
 
 
 class PlatformStatus(msgspec.Struct, frozen=True, kw_only=True):

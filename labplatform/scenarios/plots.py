@@ -14,7 +14,9 @@ from bokeh.models import Label
 from bokeh.plotting import figure
 
 from ..kernel.app import App
-from ..kernel.widgets.figure import Figure, Theme
+from ..kernel.widgets import colours
+from ..kernel.widgets.colours import GROUNDS, Theme
+from ..kernel.widgets.figure import Figure
 from ..manifest import parse_size
 
 NONE: Mapping[str, float] = MappingProxyType({})
@@ -25,26 +27,10 @@ LEFT, BELOW = 60, 60
 """Pixels that the axes take, more or less."""
 ROW = 15
 """Pixels that a line's name takes."""
-LEAST_CONTRAST = 3.0
-"""Of a line with its ground, as WCAG 2.2 counts it for graphics."""
 LEAST_SHOWN = 1e6
 """Bytes; a process that never had more is left out."""
 
 
-class Look(NamedTuple):
-    """The colours of a theme."""
-
-    ground: str
-    ink: str
-    second: str
-    grid: str
-    harm: str
-
-
-LOOKS: dict[Theme, Look] = {
-    "light": Look("#FFFFFF", "#1A1D21", "#454C54", "#DCE0E4", "#C0301C"),
-    "dark": Look("#111315", "#ECEFF2", "#B7BFC7", "#30353A", "#FF8069"),
-}
 DASHES = {"host": "solid", "renderer": "solid", "zygote": "dotted", "helper": "dashed"}
 WIDTHS = {"host": 1.5, "renderer": 3}
 
@@ -110,7 +96,7 @@ def processes(app: App, seconds: float | None = None) -> Figure:
 
 
 def _color(app: App) -> str:
-    return app.color or "#8A939C"
+    return app.color or colours.NOBODY
 
 
 def _line(app: App, figure: str, scale: float, seconds: float) -> Line:
@@ -144,10 +130,11 @@ def _figure(
         for line in sorted(lines, key=lambda line: -np.nanmax(line.values))
     )
     words = f"{what} in {unit}: {'; '.join(ranges)}." if lines else f"{what}: no sample yet."
-    return Figure(lambda theme: _draw(LOOKS[theme], unit, lines, marks, events, begin), what, words)
+    return Figure(lambda theme: _draw(theme, unit, lines, marks, events, begin), what, words)
 
 
-def _draw(look: Look, unit: str, lines: list[Line], marks: list[Mark], events: list[Event], begin: float) -> figure:
+def _draw(theme: Theme, unit: str, lines: list[Line], marks: list[Mark], events: list[Event], begin: float) -> figure:
+    look = GROUNDS[theme]
     values = [np.nanmax(line.values) for line in lines] + [mark.value for mark in marks]
     top = 1.08 * max(values, default=1.0)
     right = max((line.at[-1] for line in lines), default=begin) - begin or 1.0
@@ -175,7 +162,7 @@ def _draw(look: Look, unit: str, lines: list[Line], marks: list[Mark], events: l
     plot.axis.axis_label_text_font_size = plot.axis.major_label_text_font_size = "12px"
     ends = {}
     for line in lines:
-        color = visible(line.color, look)
+        color = colours.line(line.color, theme)
         plot.line(line.at - begin, line.values, line_color=color, line_dash=line.dash, line_width=line.width)
         known = np.flatnonzero(~np.isnan(line.values))
         value = line.values[known[-1]]
@@ -210,30 +197,3 @@ def apart(values: list[float], top: float) -> list[float]:
     for index in sorted(range(len(values)), key=values.__getitem__):
         places[index] = last = max(values[index], last + row)
     return places
-
-
-def visible(color: str, look: Look) -> str:
-    """This colour, or as little of the theme's ink in it as makes a line of it visible on the theme's ground."""
-    for part in range(0, 101, 5):
-        mixed = "#" + "".join(
-            f"{round(own + (ink - own) * part / 100):02x}" for own, ink in zip(_rgb(color), _rgb(look.ink), strict=True)
-        )
-        if _contrast(mixed, look.ground) >= LEAST_CONTRAST:
-            return mixed
-    return look.ink
-
-
-def _rgb(color: str) -> tuple[int, ...]:
-    return tuple(bytes.fromhex(color[1:]))
-
-
-def _contrast(one: str, other: str) -> float:
-    """WCAG's contrast ratio, https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio."""
-    light, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
-    return (light + 0.05) / (dark + 0.05)
-
-
-def _luminance(color: str) -> float:
-    parts = [part / 255 for part in _rgb(color)]
-    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

@@ -147,4 +147,5 @@ class Slot:
             usage=self.host.group.usage() if self.host and self.live else m.Usage(),
             sandbox=self.sandbox,
             color=self.manifest.look.color,
+            renderer=self.renderer if self.live else None,
         )

@@ -12,7 +12,7 @@ from labplatform import Heartbeat
 from labplatform.errors import LabTimeout
 from labplatform.resources import manifests_folder
 from labplatform.scenarios import cpu_used, felt, leaking, plots, spinning, until_back
-from labplatform.scenarios.plots import LOOKS, apart, visible
+from labplatform.scenarios.plots import apart
 
 
 @pytest.fixture
@@ -81,11 +81,3 @@ def test_names_of_lines_do_not_cover_one_another():
     row = min(np.diff(sorted(places)))
     assert places[2] == 10.0 and places[3] == 99.0
     assert places[1] > places[0] > places[3] and row > 5
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_every_colour_can_be_seen_on_its_ground(theme):
-    look = LOOKS[theme]
-    for color in ("#56B4E9", "#F0E442", "#0072B2", "#FFFFFF", "#000000"):
-        assert plots._contrast(visible(color, look), look.ground) >= 3
-    assert visible("#009E73", look).upper() == "#009E73"

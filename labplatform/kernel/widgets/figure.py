@@ -10,16 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import anywidget
 import bokeh
 import traitlets
 from bokeh.embed import json_item
 
+from .colours import THEMES, Theme
 from .page_side import page_side
-
-Theme = Literal["light", "dark"]
 
 
 @cache
@@ -39,7 +38,7 @@ class Figure(anywidget.AnyWidget):
     words = traitlets.Unicode(help="What it shows, in one sentence.").tag(sync=True)
 
     def __init__(self, draw: Callable[[Theme], Any], name: str, words: str) -> None:
-        items = {theme: json_item(draw(theme)) for theme in ("light", "dark")}
+        items = {theme: json_item(draw(theme)) for theme in THEMES}
         super().__init__(library=_library(), items=items, name=name, words=words)
 
     def __repr__(self) -> str:

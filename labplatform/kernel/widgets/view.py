@@ -19,8 +19,8 @@ import traitlets
 
 from ... import messages as m
 from ...errors import LabError
-from ...glyph import glyph_of
 from . import clock
+from .look import look_of
 from .page_side import page_side
 
 if TYPE_CHECKING:
@@ -264,16 +264,7 @@ def ending_in_words(state: str, reason: str | None, detail: str) -> str:
 
 def _look(app: App) -> dict[str, Any]:
     manifest = app._platform.manifests.get(app.app_id)
-    glyph, aspect = "", "3 / 4"
+    aspect = "3 / 4"
     if manifest is not None:
         aspect = f"{manifest.startup_app.default_width} / {manifest.startup_app.default_height}"
-        glyph = glyph_of(manifest)
-    return {
-        "name": app.name,
-        "title": app.title,
-        "color": app.color or "",
-        "glyph": glyph,
-        "aspect": aspect,
-        "beat": BEAT,
-        "silence": SILENCE,
-    }
+    return {**look_of(app), "aspect": aspect, "beat": BEAT, "silence": SILENCE}

@@ -15,14 +15,230 @@ const STATES = {
   "backing-off": ["Backing off", shape(stroke("M12.9 6.2A5.3 5.3 0 1 0 13.3 9M13.6 2.9v3.7H9.9"))],
   failed: ["Failed", shape(stroke("M5.4 2h5.2L14 5.4v5.2L10.6 14H5.4L2 10.6V5.4z", 1.6) + stroke("M8 4.9v3.6M8 11v.2", 1.9))],
 };
+const UNANSWERED = 60_000; // milliseconds after which an action that nobody answers is given up
 const PALE = 200; // grey value, of 255, from which on a letter is dark on an app's colour
 const LOST = ["No answer from kernel", STATES.stopped[1]];
+const GONE = new Set(["crashed", "backing-off", "failed", "stopped"]);
+const HARM = new Set(["unresponsive", "crashed", "failed"]); // states that take harm's colour
+const ICONS = {
+  more: shape('<g fill="currentColor"><circle cx="3" cy="8" r="1.3"/><circle cx="8" cy="8" r="1.3"/><circle cx="13" cy="8" r="1.3"/></g>'),
+  open: shape(stroke("M6 3.5L10.5 8L6 12.5", 1.6)),
+  bolt: shape('<path d="M9.2 1.5L3.5 9h3.6l-.6 5.5L12.5 7H8.6z" fill="currentColor"/>'),
+  kill: shape('<rect x="3.5" y="3.5" width="9" height="9" rx="1" fill="currentColor"/>'),
+  pause: shape(stroke("M5.5 3.5v9M10.5 3.5v9", 2)),
+  play: shape('<path d="M4.5 2.8v10.4L13 8z" fill="currentColor"/>'),
+  check: shape(stroke("M3 8.5l3.4 3.4L13 4.8", 1.9)),
+  close: shape(stroke("M4 4l8 8M12 4l-8 8", 1.7)),
+};
 
 function make(tag, name, parent) {
   const node = document.createElement(tag);
   node.className = `labplatform-${name}`;
   parent?.append(node);
   return node;
+}
+
+// Jupyter would take arrows, Enter and Escape for the notebook's. It asks the element that has the focus.
+function keepKeys(element) {
+  element.dataset.lmSuppressShortcuts = "true";
+  return element;
+}
+
+// A button with an icon, words, or both; `name` says what it does where it has no words.
+function button(parent, { words = "", icon = "", name = "", kind = "", press }) {
+  const node = keepKeys(make("button", `button${kind ? ` labplatform-${kind}` : ""}`, parent));
+  node.type = "button";
+  node.innerHTML = icon;
+  node.append(words);
+  if (name) node.setAttribute("aria-label", name);
+  if (name && !words) node.title = name;
+  if (press) node.addEventListener("click", press);
+  return node;
+}
+
+// One of several, beside one another: [[value, words], …]. Arrow keys move; `choose(value)` is told.
+function segmented(parent, name, options, chosen, choose) {
+  const node = keepKeys(make("div", "segmented", parent));
+  node.setAttribute("role", "radiogroup");
+  node.setAttribute("aria-label", name);
+  const buttons = options.map(([value, words]) => {
+    const one = keepKeys(make("button", "segment", node));
+    one.type = "button";
+    one.setAttribute("role", "radio");
+    one.textContent = words;
+    one.addEventListener("click", () => pick(value));
+    return one;
+  });
+  function mark(value) {
+    options.forEach(([own], at) => {
+      buttons[at].setAttribute("aria-checked", String(own === value));
+      buttons[at].tabIndex = own === value ? 0 : -1;
+    });
+  }
+  function pick(value) {
+    chosen = value;
+    mark(value);
+    choose(value);
+  }
+  node.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    const at = options.findIndex(([own]) => own === chosen);
+    const next = (at + step + options.length) % options.length;
+    pick(options[next][0]);
+    buttons[next].focus();
+  });
+  mark(chosen);
+  return { node, set: (value) => mark((chosen = value)) };
+}
+
+// A menu below a button: `items()` gives [{ words, icon?, kind?, press }, …] or null for a line, each time it opens.
+function menu(opener, items) {
+  opener.setAttribute("aria-haspopup", "menu");
+  opener.setAttribute("aria-expanded", "false");
+  let list = null;
+
+  function close(focus = true) {
+    if (!list) return;
+    list.remove();
+    list = null;
+    opener.setAttribute("aria-expanded", "false");
+    document.removeEventListener("pointerdown", outside, true);
+    window.removeEventListener("scroll", away, true);
+    if (focus) opener.focus();
+  }
+  const outside = (event) => {
+    if (!list?.contains(event.target) && !opener.contains(event.target)) close(false);
+  };
+  const away = (event) => {
+    if (!list?.contains(event.target)) close(false);
+  };
+
+  function open() {
+    // On the page itself, for boxes cut off what stands out of them.
+    list = keepKeys(make("div", "box labplatform-menu", document.body));
+    list.setAttribute("role", "menu");
+    for (const item of items()) {
+      if (!item) {
+        make("div", "menu-line", list).setAttribute("role", "separator");
+        continue;
+      }
+      const node = keepKeys(make("button", `menu-item${item.kind ? ` labplatform-${item.kind}` : ""}`, list));
+      node.type = "button";
+      node.setAttribute("role", "menuitem");
+      node.tabIndex = -1;
+      node.innerHTML = item.icon ?? "";
+      node.append(item.words);
+      node.addEventListener("click", () => {
+        close();
+        item.press();
+      });
+    }
+    // Above the button where there is no room below.
+    const place = opener.getBoundingClientRect();
+    list.style.left = `${Math.max(8, Math.min(place.right - list.offsetWidth, window.innerWidth - list.offsetWidth - 8))}px`;
+    const below = place.bottom + 4;
+    const fits = below + list.offsetHeight < window.innerHeight - 8;
+    list.style.top = `${fits ? below : Math.max(8, place.top - 4 - list.offsetHeight)}px`;
+    opener.setAttribute("aria-expanded", "true");
+    document.addEventListener("pointerdown", outside, true);
+    window.addEventListener("scroll", away, true);
+    list.querySelector('[role="menuitem"]')?.focus();
+    list.addEventListener("keydown", (event) => {
+      const all = [...list.querySelectorAll('[role="menuitem"]')];
+      const at = all.indexOf(document.activeElement);
+      const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: all.length - 1 }[event.key];
+      if (event.key === "Escape" || event.key === "Tab") {
+        close();
+      } else if (to !== undefined) {
+        all[(to + all.length) % all.length].focus();
+      } else {
+        return;
+      }
+      if (event.key !== "Tab") event.preventDefault();
+      event.stopPropagation();
+    });
+  }
+
+  opener.addEventListener("click", () => (list ? close() : open()));
+  opener.addEventListener("keydown", (event) => {
+    if (event.key === "ArrowDown" && !list) {
+      event.preventDefault();
+      open();
+    }
+  });
+  return { close };
+}
+
+// What a person does, done by the kernel: `act(word, with)` is a promise, rejected with the kernel's words.
+function actor(model, page, say) {
+  const waiting = new Map();
+  let count = 0;
+  function take(word) {
+    if (word?.page !== page || !waiting.has(word.done)) return;
+    const [resolve, reject] = waiting.get(word.done);
+    waiting.delete(word.done);
+    if (word.problem) reject(new Error(word.problem));
+    else resolve(word.value);
+  }
+  model.on("msg:custom", take);
+  return {
+    act(word, given = {}) {
+      const number = ++count;
+      return new Promise((resolve, reject) => {
+        const timer = setTimeout(() => {
+          if (waiting.delete(number)) reject(new Error("no answer from the kernel"));
+        }, UNANSWERED);
+        const settled = (one) => (value) => (clearTimeout(timer), one(value));
+        waiting.set(number, [settled(resolve), settled(reject)]);
+        say({ do: { number, word, with: given } });
+      });
+    },
+    end: () => model.off("msg:custom", take),
+  };
+}
+
+// Figures in words, in one way everywhere.
+function size(bytes) {
+  if (bytes === null || bytes === undefined) return "–";
+  if (bytes < 1e6) return `${Math.round(bytes / 1e3)} kB`;
+  if (bytes < 9.95e9) return `${Math.round(bytes / 1e6)} MB`;
+  return `${(bytes / 1e9).toFixed(1)} GB`;
+}
+function milliseconds(seconds) {
+  if (seconds === null || seconds === undefined) return "–";
+  const value = seconds * 1000;
+  return value < 10 ? `${value.toFixed(1)} ms` : value < 10_000 ? `${Math.round(value)} ms` : `${Math.round(seconds)} s`;
+}
+function percent(value) {
+  return value === null || value === undefined ? "–" : `${value.toFixed(1)} %`;
+}
+function clockTime(seconds) {
+  return new Date(seconds * 1000).toLocaleTimeString("en-GB");
+}
+
+// Gives a node an app's colours: --labplatform-app, and --app-line and --app-word, which follow the theme.
+function paint(node, look) {
+  node.classList.add("labplatform-painted");
+  node.style.setProperty("--labplatform-app", look.color || "#8a939c");
+  for (const [use, colours] of Object.entries(look.shades ?? {})) {
+    for (const [theme, colour] of Object.entries(colours)) node.style.setProperty(`--app-${use}-${theme}`, colour);
+  }
+  return node;
+}
+
+// A state as its icon and its word.
+function stateOf(parent, state) {
+  const node = make("span", "state-of", parent);
+  const set = (now) => {
+    const [word, icon] = STATES[now] ?? [now, ""];
+    node.innerHTML = icon;
+    node.append(word.toLowerCase());
+    node.classList.toggle("labplatform-harmed", HARM.has(now));
+  };
+  set(state);
+  return { node, set };
 }
 
 function chip(parent, look) {
@@ -132,6 +348,50 @@ function presence({ model, box, beat, silence, always = false, more = () => ({})
       observer.disconnect();
       clearInterval(timer);
       leave();
+    },
+  };
+}
+
+// What every part of the panel does on a page: its frame, `draw(facts)` at first and after each change, the word that
+// somebody sees it, and that no kernel answers. `kind` is its class and `name` what it is called; `more()` goes along
+// with each word to the kernel. Returns the frame's node, `act(word, with)`, `live` for words to screen readers, and
+// `end()`.
+function part({ model, el, kind, name, draw, more }) {
+  const look = model.get("look");
+  const box = make("section", `box labplatform-panel labplatform-${kind}`, el);
+  box.setAttribute("aria-label", name);
+  const gone = make("div", "lost-words", box);
+  gone.textContent = "The kernel does not answer: what you see is what was last known.";
+  gone.hidden = true;
+  const live = announcer(box);
+  const seen = presence({
+    model,
+    box,
+    beat: look.beat,
+    silence: look.silence,
+    more,
+    lost(now) {
+      gone.hidden = !now;
+      box.classList.toggle("labplatform-lost", now);
+    },
+  });
+  const { act, end: endActing } = actor(model, seen.page, seen.say);
+  const changed = () => {
+    seen.spoke();
+    draw(model.get("facts"));
+  };
+  model.on("change:facts", changed);
+  return {
+    box,
+    act,
+    live,
+    look,
+    spoke: seen.spoke,
+    begin: () => draw(model.get("facts")),
+    end() {
+      model.off("change:facts", changed);
+      endActing();
+      seen.end();
     },
   };
 }

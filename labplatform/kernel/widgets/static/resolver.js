@@ -3,12 +3,7 @@
 const NEW = shape(stroke("M8 3.2v9.6M3.2 8h9.6", 1.7));
 const KINDS = { running: STATES.running[1], new: NEW, ended: STATES.stopped[1] };
 const IDLE = shape(stroke("M2.8 8h4.4M7.2 8l4-4M7.2 8l4 4M9.4 3.9h2v2M11.4 10.1v2h-2", 1.5));
-const UNANSWERED = 8000; // milliseconds after which a click that came to nothing may be made again
-
-// Jupyter would take arrows, Enter and Escape for the notebook's. It asks the element that has the focus.
-function keepKeys(element) {
-  element.dataset.lmSuppressShortcuts = "true";
-}
+const TO_NOTHING = 8000; // milliseconds after which a click that came to nothing may be made again
 
 function render({ model, el }) {
   const box = make("section", "box", el);
@@ -85,7 +80,7 @@ function render({ model, el }) {
     card.sent = setTimeout(() => {
       card.sent = 0;
       enable(card);
-    }, UNANSWERED);
+    }, TO_NOTHING);
     button.classList.add("labplatform-taken");
     enable(card);
     say({ answer: { number: card.question.number, option } });

@@ -1,6 +1,5 @@
 // The page side of AppView: draws the pictures, says every few seconds that it shows them, and puts the state in words.
 
-const GONE = new Set(["crashed", "backing-off", "failed", "stopped"]);
 const PID_CHANGE = 6000; // milliseconds that a change of PID stays
 
 function render({ model, el }) {
