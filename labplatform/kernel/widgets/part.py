@@ -18,6 +18,7 @@ import traitlets
 
 from ...errors import LabError
 from . import clock
+from .look import look_of
 
 if TYPE_CHECKING:
     from ..app import App
@@ -48,6 +49,7 @@ class Part(anywidget.AnyWidget):
 
     look = traitlets.Dict(help="What does not change: beat, silence (seconds), and what the part adds.").tag(sync=True)
     facts = traitlets.Dict(help="What it shows now.").tag(sync=True)
+    looks = traitlets.Dict(help="How the platform's apps are drawn, by name: see `look_of`.").tag(sync=True)
 
     def __init__(self, platform: Platform, **look: Any) -> None:
         self._platform = platform
@@ -58,7 +60,9 @@ class Part(anywidget.AnyWidget):
         self._stale = False
         self._sent_at = 0.0
         self._actions = 0
+        self._drawn: dict[str, tuple[str, ...]] = {}
         super().__init__(look={"beat": BEAT, "silence": SILENCE, **look})
+        self._send_looks()
         self.facts = self._facts()
         self.add_class("labplatform-part")
         self.on_msg(self._page_said)
@@ -80,6 +84,15 @@ class Part(anywidget.AnyWidget):
         facts = self._facts()
         if facts != self.facts:
             self.facts = facts
+
+    def _send_looks(self) -> None:
+        """How apps are drawn goes to the page when they come, for a glyph is larger than all that changes."""
+        apps = self._platform.apps
+        drawn = {app.name: (app.app_id, app.title, app.color or "") for app in apps}
+        if drawn != self._drawn:
+            known = {name: self.looks[name] for name, words in drawn.items() if self._drawn.get(name) == words}
+            self._drawn = drawn
+            self.looks = {app.name: known.get(app.name) or look_of(app) for app in apps}
 
     def _still(self) -> str:
         """A small picture of it as SVG, for readers of a saved notebook who have no kernel; empty for none."""
@@ -169,6 +182,7 @@ class Part(anywidget.AnyWidget):
                     wait = min(wait, left)
                 else:
                     self._stale, self._sent_at = False, now
+                    self._send_looks()
                     self._send()
         if hidden:
             self._hidden()

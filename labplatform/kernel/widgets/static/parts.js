@@ -29,6 +29,8 @@ const ICONS = {
   play: shape('<path d="M4.5 2.8v10.4L13 8z" fill="currentColor"/>'),
   check: shape(stroke("M3 8.5l3.4 3.4L13 4.8", 1.9)),
   close: shape(stroke("M4 4l8 8M12 4l-8 8", 1.7)),
+  recycle: shape(stroke("M3.2 6.4A5.2 5.2 0 0 1 12.6 5.4M12.9 2.6v3h-3M12.8 9.6A5.2 5.2 0 0 1 3.4 10.6M3.1 13.4v-3h3", 1.6)),
+  picture: shape(stroke("M2.5 3.5h11v9h-11zM2.8 11l3.2-3.2 2.4 2.4 2-2 2.8 2.8", 1.4) + '<circle cx="10.6" cy="6" r="1" fill="currentColor"/>'),
 };
 
 function make(tag, name, parent) {
@@ -93,82 +95,186 @@ function segmented(parent, name, options, chosen, choose) {
   return { node, set: (value) => mark((chosen = value)) };
 }
 
-// A menu below a button: `items()` gives [{ words, icon?, kind?, press }, …] or null for a line, each time it opens.
+// A menu below a button: `items()` gives [{ words, icon?, kind?, press }, …] or null for a line, each time it opens; one
+// with `items` opens a menu of its own beside it, one with `off` cannot be had now, and says why; `note` says more.
 function menu(opener, items) {
   opener.setAttribute("aria-haspopup", "menu");
   opener.setAttribute("aria-expanded", "false");
-  let list = null;
+  let lists = []; // the open menu, and the one beside it
 
   function close(focus = true) {
-    if (!list) return;
-    list.remove();
-    list = null;
+    if (!lists.length) return;
+    drop(0);
     opener.setAttribute("aria-expanded", "false");
     document.removeEventListener("pointerdown", outside, true);
     window.removeEventListener("scroll", away, true);
     if (focus) opener.focus();
   }
+  function drop(depth) {
+    for (const list of lists.splice(depth)) {
+      list.from?.setAttribute("aria-expanded", "false");
+      list.remove();
+    }
+  }
+  const inside = (node) => lists.some((list) => list.contains(node));
   const outside = (event) => {
-    if (!list?.contains(event.target) && !opener.contains(event.target)) close(false);
+    if (!inside(event.target) && !opener.contains(event.target)) close(false);
   };
   const away = (event) => {
-    if (!list?.contains(event.target)) close(false);
+    if (!inside(event.target)) close(false);
   };
 
-  function open() {
-    // On the page itself, for boxes cut off what stands out of them.
-    list = keepKeys(make("div", "box labplatform-menu", document.body));
-    list.setAttribute("role", "menu");
-    for (const item of items()) {
-      if (!item) {
-        make("div", "menu-line", list).setAttribute("role", "separator");
-        continue;
-      }
-      const node = keepKeys(make("button", `menu-item${item.kind ? ` labplatform-${item.kind}` : ""}`, list));
-      node.type = "button";
-      node.setAttribute("role", "menuitem");
-      node.tabIndex = -1;
-      node.innerHTML = item.icon ?? "";
-      node.append(item.words);
-      node.addEventListener("click", () => {
-        close();
-        item.press();
-      });
+  function entry(item, list, depth) {
+    const node = keepKeys(make("button", `menu-item${item.kind ? ` labplatform-${item.kind}` : ""}`, list));
+    node.type = "button";
+    node.setAttribute("role", "menuitem");
+    node.tabIndex = -1;
+    node.innerHTML = item.icon ?? "";
+    node.append(item.words);
+    if (item.off) node.setAttribute("aria-disabled", "true");
+    if (item.off || item.note) make("span", "menu-why", node).textContent = item.off || item.note;
+    if (item.items) {
+      node.setAttribute("aria-haspopup", "menu");
+      node.setAttribute("aria-expanded", "false");
+      make("span", "menu-more", node).innerHTML = ICONS.open;
+      node.beside = (focus) => {
+        drop(depth + 1);
+        show(item.items, depth + 1, node);
+        node.setAttribute("aria-expanded", "true");
+        if (focus) lists[depth + 1].querySelector('[role="menuitem"]')?.focus();
+      };
+      node.addEventListener("click", () => node.beside(true));
+      node.addEventListener("pointerenter", (event) => event.pointerType === "mouse" && node.beside(false));
+      return;
     }
-    // Above the button where there is no room below.
-    const place = opener.getBoundingClientRect();
-    list.style.left = `${Math.max(8, Math.min(place.right - list.offsetWidth, window.innerWidth - list.offsetWidth - 8))}px`;
-    const below = place.bottom + 4;
-    const fits = below + list.offsetHeight < window.innerHeight - 8;
-    list.style.top = `${fits ? below : Math.max(8, place.top - 4 - list.offsetHeight)}px`;
-    opener.setAttribute("aria-expanded", "true");
-    document.addEventListener("pointerdown", outside, true);
-    window.addEventListener("scroll", away, true);
-    list.querySelector('[role="menuitem"]')?.focus();
-    list.addEventListener("keydown", (event) => {
-      const all = [...list.querySelectorAll('[role="menuitem"]')];
-      const at = all.indexOf(document.activeElement);
-      const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: all.length - 1 }[event.key];
-      if (event.key === "Escape" || event.key === "Tab") {
-        close();
-      } else if (to !== undefined) {
-        all[(to + all.length) % all.length].focus();
-      } else {
-        return;
-      }
-      if (event.key !== "Tab") event.preventDefault();
-      event.stopPropagation();
+    node.addEventListener("pointerenter", () => drop(depth + 1));
+    node.addEventListener("click", () => {
+      if (item.off) return;
+      close();
+      item.press();
     });
   }
 
-  opener.addEventListener("click", () => (list ? close() : open()));
+  function keys(event, list, depth) {
+    const all = [...list.querySelectorAll('[role="menuitem"]')];
+    const at = all.indexOf(document.activeElement);
+    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: all.length - 1 }[event.key];
+    if (to !== undefined) {
+      all[(to + all.length) % all.length].focus();
+    } else if (event.key === "ArrowRight" && all[at]?.beside) {
+      all[at].beside(true);
+    } else if (depth > 0 && (event.key === "ArrowLeft" || event.key === "Escape")) {
+      list.from.focus();
+      drop(depth);
+    } else if (event.key === "Escape" || event.key === "Tab") {
+      close();
+    } else {
+      return;
+    }
+    if (event.key !== "Tab") event.preventDefault();
+    event.stopPropagation();
+  }
+
+  function show(entries, depth, from) {
+    // On the page itself, for boxes cut off what stands out of them; within a dialog, for that hides all else.
+    const list = keepKeys(make("div", "box labplatform-menu", opener.closest("dialog") ?? document.body));
+    list.setAttribute("role", "menu");
+    list.setAttribute("aria-label", (depth ? from.textContent : opener.getAttribute("aria-label")) ?? "");
+    list.from = depth ? from : null;
+    lists[depth] = list;
+    for (const item of entries) {
+      if (item) entry(item, list, depth);
+      else make("div", "menu-line", list).setAttribute("role", "separator");
+    }
+    // Below the button, or beside the entry; on the other side where there is no room.
+    const place = from.getBoundingClientRect();
+    const [width, height] = [list.offsetWidth, list.offsetHeight];
+    const right = place.right + 2 + width < window.innerWidth - 8 ? place.right + 2 : place.left - width - 2;
+    const left = depth ? right : Math.min(place.right - width, window.innerWidth - width - 8);
+    const below = depth ? place.top - 5 : place.bottom + 4;
+    const above = depth ? window.innerHeight - 8 - height : place.top - 4 - height;
+    list.style.left = `${Math.max(8, left)}px`;
+    list.style.top = `${Math.max(8, below + height < window.innerHeight - 8 ? below : above)}px`;
+    list.addEventListener("keydown", (event) => keys(event, list, depth));
+  }
+
+  function open() {
+    show(items(), 0, opener);
+    opener.setAttribute("aria-expanded", "true");
+    document.addEventListener("pointerdown", outside, true);
+    window.addEventListener("scroll", away, true);
+    lists[0].querySelector('[role="menuitem"]')?.focus();
+  }
+
+  opener.addEventListener("click", () => (lists.length ? close() : open()));
   opener.addEventListener("keydown", (event) => {
-    if (event.key === "ArrowDown" && !list) {
+    if (event.key === "ArrowDown" && !lists.length) {
       event.preventDefault();
       open();
     }
   });
-  return { close };
+  return { close, isOpen: () => lists.length > 0 };
+}
+
+// A button that asks before it acts: pressed, it makes way for a question, the deed, and a way out. `ask()` gives
+// { question, deed } or null for "nothing to do".
+function asking(parent, { words, icon = "", kind = "danger", ask, press }) {
+  const node = make("div", "asking", parent);
+  function rest(focus) {
+    node.replaceChildren();
+    node.removeAttribute("role");
+    const first = button(node, { words, icon, kind, press: begin });
+    if (focus) first.focus();
+  }
+  function begin() {
+    const asked = ask();
+    if (!asked) return;
+    node.replaceChildren();
+    node.setAttribute("role", "group");
+    const question = make("span", "asking-words", node);
+    question.textContent = asked.question;
+    node.setAttribute("aria-label", asked.question);
+    const deed = button(node, {
+      words: asked.deed,
+      icon,
+      kind: `${kind} labplatform-sure`,
+      press: () => {
+        rest(true);
+        press();
+      },
+    });
+    button(node, { words: "Cancel", press: () => rest(true) });
+    deed.focus();
+  }
+  node.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || node.childElementCount === 1) return;
+    event.stopPropagation();
+    rest(true);
+  });
+  rest(false);
+  return node;
+}
+
+// A window of its own above the page: `title`, what `fill(body)` puts below it, and a way to close it.
+function dialog(title, fill) {
+  const node = keepKeys(document.createElement("dialog"));
+  node.className = "labplatform-box labplatform-dialog";
+  node.setAttribute("aria-label", title);
+  const head = make("div", "dialog-head", node);
+  make("h3", "dialog-title", head).textContent = title;
+  button(head, { icon: ICONS.close, name: "Close", kind: "quiet", press: () => node.close() });
+  const body = make("div", "dialog-body", node);
+  fill(body);
+  document.body.append(node);
+  const back = document.activeElement;
+  node.addEventListener("click", (event) => event.target === node && node.close());
+  node.addEventListener("keydown", (event) => event.stopPropagation());
+  node.addEventListener("close", () => {
+    node.remove();
+    if (back?.isConnected) back.focus();
+  });
+  node.showModal();
+  return { node, body, close: () => node.close() };
 }
 
 // What a person does, done by the kernel: `act(word, with)` is a promise, rejected with the kernel's words.
