@@ -29,6 +29,7 @@ class Window(Protocol):
     def ping(self, seq: int) -> None: ...
     def evaluate(self, order: m.HostEvaluate) -> None: ...
     def capture(self, order: m.HostCapture) -> None: ...
+    def input(self, inputs: tuple[m.Input, ...]) -> None: ...
     def ask(self, question: m.IntentQuestion) -> None: ...
     def withdraw(self, number: int) -> None: ...
     def crash_page(self) -> None: ...
@@ -108,6 +109,7 @@ class Host:
             m.HostPing: self._ping,
             m.HostEvaluate: self._evaluate,
             m.HostCapture: self._capture,
+            m.HostInput: self._input,
             m.AskInWindow: self._ask_in_window,
             m.WithdrawQuestion: self._withdraw_question,
             m.Misbehave: self._misbehave,
@@ -200,6 +202,11 @@ class Host:
     def _capture(self, order: m.HostCapture) -> None:
         if window := self._window(order):
             window.capture(order)
+
+    def _input(self, order: m.HostInput) -> None:
+        filled = self.filled.get(order.place)
+        if filled and filled.window and filled.window.built:
+            filled.window.input(order.inputs)
 
     def _ask_in_window(self, order: m.AskInWindow) -> None:
         filled = self.filled.get(order.place)

@@ -13,6 +13,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+import msgspec
 import traitlets
 
 from .. import messages as m
@@ -270,14 +271,28 @@ class App(Observable):
                 self._changed.wait(min(left, 1.0))
         return self
 
-    def view(self, rate: float = 5.0, width: int = 420) -> Any:
-        """A live picture of its window for a notebook cell: at most `rate` pictures a second, `width` pixels wide.
+    def send_input(self, *inputs: m.Input) -> None:
+        """Let its window have what a person does with mouse, wheel and keyboard, in order. Does not wait.
 
-        Pictures flow only while the cell is on somebody's screen. View only: it takes no mouse and no keyboard.
+        An app that does not run, or does not answer just now, takes no notice. Raises `ValueError` for what is no
+        input, and for more than 64 at once.
+        """
+        try:
+            checked = msgspec.convert(msgspec.to_builtins(inputs), m.Inputs)
+        except (msgspec.ValidationError, TypeError) as error:
+            raise ValueError(f"not an input: {error}") from None
+        self._platform._tell(m.SendInput, place=self.name, inputs=checked)
+
+    def view(self, rate: float = 8.0, width: int = 420, interactive: bool = True) -> Any:
+        """Its window, live in a notebook cell: at most `rate` pictures a second, `width` pixels wide.
+
+        Pictures flow only while the cell is on somebody's screen. Mouse, wheel and keyboard go to the app once somebody
+        has clicked on the picture or come to it by Tab, until Shift+Escape or a click elsewhere; not if `interactive`
+        is false.
         """
         from .widgets.view import AppView
 
-        return AppView(self, rate=rate, width=width)
+        return AppView(self, rate=rate, width=width, interactive=interactive)
 
     def watch_pictures(
         self, callback: Callable[[m.Frame], None], rate: float = 5.0, width: int = 420

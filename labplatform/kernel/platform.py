@@ -535,12 +535,12 @@ class Platform(Overhearing, Panel):
             self._warn(manifest.warnings)
         return list(found.manifests.values())
 
-    def view(self, *apps: App | str, rate: float = 5.0, width: int = 280) -> Any:
+    def view(self, *apps: App | str, rate: float = 5.0, width: int = 280, interactive: bool = True) -> Any:
         """Live pictures of these apps (without any: of all that have a page) side by side, each as in `App.view`."""
         from .widgets.view import AppViews
 
         wanted = [self[app] if isinstance(app, str) else app for app in apps]
-        return AppViews(wanted or [app for app in self.apps if app.url], rate=rate, width=width)
+        return AppViews(wanted or [app for app in self.apps if app.url], rate, width, interactive)
 
     # --- which app shall handle an intent
 
@@ -583,6 +583,12 @@ class Platform(Overhearing, Panel):
 
     def _ask(self, kind: type, answer: Any, seconds: float, **fields: Any) -> Any:
         return self._ready_to_ask(f"{kind.__name__.lower()}()").ask(kind, answer, seconds, **fields)
+
+    def _tell(self, kind: type, **fields: Any) -> None:
+        """Ask for something and wait for no answer; nothing happens on a platform that is not connected."""
+        connection = self._connection
+        if connection is not None:
+            connection.tell(kind, **fields)
 
     def _ready_to_ask(self, call: str) -> Connection:
         """The connection, with the platform started if need be. Raises what keeps this call from being made."""

@@ -14,6 +14,7 @@ instanceId of the process or page that fills it at the moment.
 from .choosing import *  # noqa: F403
 from .controller import *  # noqa: F403
 from .host import *  # noqa: F403
+from .input import *  # noqa: F403
 from .overheard import *  # noqa: F403
 from .page import *  # noqa: F403
 from .shown import *  # noqa: F403

@@ -8,6 +8,7 @@ import msgspec
 
 from ..manifest import Manifest, ResourceLimits
 from .choosing import IntentQuestion, ResolverKind
+from .input import SendInput
 from .overheard import Overhear, Overheard
 from .shown import AppStatus, Entry, PlatformMetrics
 from .words import MAX_TEXT, CrashKind, Message, Timeout
@@ -190,6 +191,7 @@ Request = (
     | Evaluate
     | Capture
     | Watch
+    | SendInput
     | Cancel
     | Describe
     | Subscribe

@@ -9,6 +9,7 @@ import msgspec
 from ..manifest import Manifest, PageTransport
 from ..network import Network
 from .choosing import IntentQuestion
+from .input import HostInput
 from .page import PageHello, Restored
 from .words import MAX_MESSAGE, CrashKind, Isolation, JsHeap, Message, MessageSize, Theme
 
@@ -201,6 +202,7 @@ ToHost = (
     | HostPing
     | HostEvaluate
     | HostCapture
+    | HostInput
     | AskInWindow
     | WithdrawQuestion
     | Misbehave

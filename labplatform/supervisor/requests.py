@@ -65,6 +65,7 @@ class ControllerSpeaker:
             m.Evaluate: self._evaluate,
             m.Capture: self._capture,
             m.Watch: self._watch,
+            m.SendInput: self._send_input,
             m.Describe: self._describe,
             m.Subscribe: self._subscribe,
             m.Recall: self._recall,
@@ -304,6 +305,12 @@ class ControllerSpeaker:
         waiting = self._results.get(result.request)
         if waiting and not waiting[0].done():
             waiting[0].set_result(result)
+
+    async def _send_input(self, peer: Peer, request: m.SendInput) -> None:
+        slot = self._slot(request.place)
+        # One that does not answer would get it all at once when it does, and long after the person meant it.
+        if slot.host and slot.state is State.RUNNING:
+            slot.host.send(m.HostInput(place=slot.name, inputs=request.inputs))
 
     async def _watch(self, peer: Peer, request: m.Watch) -> None:
         slot = self._slot(request.place)

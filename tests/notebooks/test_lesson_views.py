@@ -265,3 +265,22 @@ def test_what_was_asked_to_go_has_no_reason() -> None:
     assert ending_in_words("starting", *host_ending(0, "request")) == ""
     assert ending_in_words("starting", *host_ending(-6, None)) == "Aborted"
     assert ending_in_words("starting", None, "") == ""
+
+
+def test_what_a_person_does_on_it_goes_to_the_app(stage: Stage) -> None:
+    view, passive = stage.app.view(), stage.app.view(interactive=False)
+    stage.app.evaluate_js("globalThis.keys = []; addEventListener('keydown', (event) => keys.push(event.key)); 0")
+    press = {"input": "key", "what": "press"}
+
+    def do(view: AppView, *inputs: Any) -> None:
+        content = {"page": "a", "shown": False, "inputs": list(inputs)}
+        view.comm.handle_msg({"content": {"data": {"method": "custom", "content": content}}, "buffers": []})
+
+    do(passive, press | {"key": "n"})
+    for wrong in (3, "x", {"input": "key"}, press | {"key": ""}):
+        do(view, press | {"key": "n"}, wrong)
+    do(view, press | {"key": "y"})
+    until(lambda: stage.app.evaluate_js("keys"), 10, "the key to arrive")
+    assert stage.app.evaluate_js("keys") == ["y"]
+    view.close()
+    passive.close()

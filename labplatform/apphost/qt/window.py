@@ -52,6 +52,7 @@ class QtWindow:
         self._renderer = 0
         self._evaluations: list[Evaluation] = []
         self._chooser: Any = None
+        self._receiver: Any = None
 
     # --- making it
 
@@ -243,6 +244,17 @@ class QtWindow:
             data=bytes(buffer.data()), format=order.format, width=pixmap.width(), height=pixmap.height()
         )
         self.host.send(m.HostResult(request=order.request, value=msgspec.Raw(m.encode(picture))))
+
+    def input(self, inputs: tuple[m.Input, ...]) -> None:
+        """What a person does with mouse and keyboard on a picture of this window."""
+        if self._closing:
+            return
+        if self._receiver is None:
+            # Here, as below: most apps are never steered from afar.
+            from .input import InputReceiver
+
+            self._receiver = InputReceiver(self.view, self.view.webview)
+        self._receiver.take(inputs)
 
     def ask(self, question: m.IntentQuestion) -> None:
         """Let the person in front of this window choose between apps; or what is asked already, changed."""

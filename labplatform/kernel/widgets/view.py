@@ -1,7 +1,7 @@
-"""`AppView`: a live, view-only picture of an app's window in a cell. Kernel; its page side is `static/view.js`.
+"""`AppView`: an app's window, live in a cell. Kernel; its page side is `static/view.js`.
 
 Pictures flow only while a page says that it shows the view, and no faster than the page takes them. What the app is
-doing comes from `App`; the view only puts it into words.
+doing comes from `App`; the view only puts it into words. Mouse, wheel and keyboard go back to the app the same way.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ PATIENCE = 1.0
 class AppView(anywidget.AnyWidget):
     """A picture of one app's window, with its glyph, title, PID and state beneath. Made by `App.view`.
 
-    `rate`: pictures a second at most; `width`: pixels of the picture on the page at most.
+    `rate`: pictures a second at most; `width`: pixels of the picture on the page at most. `interactive`: what a person
+    does on the picture goes to the app.
     """
 
     _esm = page_side("view.js")
@@ -56,7 +57,7 @@ class AppView(anywidget.AnyWidget):
         sync=True
     )
 
-    def __init__(self, app: App, rate: float = 5.0, width: int = 420) -> None:
+    def __init__(self, app: App, rate: float = 8.0, width: int = 420, interactive: bool = True) -> None:
         self._app, self._rate, self._width = app, rate, int(width)
         self._guard = threading.RLock()
         self._pages: dict[str, tuple[float, int]] = {}
@@ -69,7 +70,9 @@ class AppView(anywidget.AnyWidget):
             raise ValueError(f"width is 40 to 4000 pixels, not {width!r}")
         # The box has 8 px of padding and 1.5 px of line on either side.
         room = ipywidgets.Layout(max_width=f"{self._width + 19}px")
-        super().__init__(look=_look(app), status=_status(app), frame=self._first(), layout=room)
+        super().__init__(
+            look=_look(app) | {"interactive": interactive}, status=_status(app), frame=self._first(), layout=room
+        )
         self.add_class("labplatform-view")
         self.on_msg(self._page_said)
         app.observe(self._app_changed, names=list(_OBSERVED))
@@ -98,7 +101,9 @@ class AppView(anywidget.AnyWidget):
     # --- what the page says
 
     def _page_said(self, _: Any, content: Any, buffers: Any) -> None:
-        """`{"page": id, "shown": bool, "drawn": number of the last picture drawn}`; on whichever thread comms run."""
+        """`{"page": id, "shown": bool, "drawn": number of the last picture drawn, "inputs"?: […]}`; on whichever thread
+        comms run.
+        """
         if not isinstance(content, dict) or not isinstance(content.get("page"), str):
             return
         with self._guard:
@@ -112,6 +117,11 @@ class AppView(anywidget.AnyWidget):
                 self.send("heard")
             elif self._pages.pop(content["page"], None) and not self._pages:
                 self._stop()
+        if self.look["interactive"] and content.get("inputs"):
+            try:
+                self._app.send_input(*content["inputs"])
+            except (ValueError, TypeError, LabError):
+                pass  # not this page side's word
 
     # --- pictures
 
@@ -187,8 +197,8 @@ class AppView(anywidget.AnyWidget):
 class AppViews(ipywidgets.Box):
     """Several views side by side; under 720 pixels of room they stand below one another. Made by `Platform.view`."""
 
-    def __init__(self, apps: Iterable[App], rate: float = 5.0, width: int = 300) -> None:
-        views = tuple(AppView(app, rate, width) for app in apps)
+    def __init__(self, apps: Iterable[App], rate: float = 5.0, width: int = 300, interactive: bool = True) -> None:
+        views = tuple(AppView(app, rate, width, interactive) for app in apps)
         super().__init__(views, layout=ipywidgets.Layout(flex_flow="row wrap", width="100%", overflow="visible"))
         self.add_class("labplatform-views")
 

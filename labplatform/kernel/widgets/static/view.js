@@ -1,6 +1,117 @@
-// The page side of AppView: draws the pictures, says every few seconds that it shows them, and puts the state in words.
+// The page side of AppView: draws the pictures, says every few seconds that it shows them, puts the state in words, and
+// passes on what a person does on the picture.
 
 const PID_CHANGE = 6000; // milliseconds that a change of PID stays
+
+const INPUTS_EVERY = 40; // milliseconds between two words with moves and turns of the wheel; all else goes at once
+const MOST_TEXT = 4096; // characters that are put in at once
+
+// What a person does on `picture`, told by `say({ inputs })` in the kernel's words. The wheel is the app's only while
+// the picture has the focus, for else nobody could scroll past it.
+function passOn(picture, say) {
+  const BUTTONS = ["left", "middle", "right"];
+  let waiting = [];
+  let timer = 0;
+  let held = new Set();
+
+  const tell = () => {
+    clearTimeout(timer);
+    timer = 0;
+    const inputs = waiting;
+    waiting = [];
+    if (inputs.length) say({ inputs });
+  };
+  const soon = (input) => {
+    const last = waiting[waiting.length - 1];
+    // A move overtakes one that waits; turns of the wheel add up.
+    if (last?.input === "mouse" && last.what === "move" && input.input === "mouse") waiting.pop();
+    if (last?.input === "wheel" && input.input === "wheel") {
+      waiting.pop();
+      input = { ...input, dx: last.dx + input.dx, dy: last.dy + input.dy };
+    }
+    waiting.push(input);
+    timer ||= setTimeout(tell, INPUTS_EVERY);
+  };
+  const now = (input) => {
+    waiting.push(input);
+    tell();
+  };
+  const place = (event) => {
+    const box = picture.getBoundingClientRect();
+    const within = (value) => Math.min(1, Math.max(0, value));
+    return { x: within((event.clientX - box.left) / box.width), y: within((event.clientY - box.top) / box.height) };
+  };
+  const modifiers = (event) => ({
+    modifiers: ["shift", "control", "alt", "meta"].filter((name) => event[name === "control" ? "ctrlKey" : `${name}Key`]),
+  });
+  const mouse = (event, what, more) => ({
+    ...{ input: "mouse", what, held: [...held], ...place(event), ...modifiers(event), ...more },
+  });
+  const focused = () => document.activeElement === picture;
+
+  const events = {
+    pointerdown(event) {
+      const button = BUTTONS[event.button];
+      if (!button) return;
+      event.preventDefault();
+      picture.focus({ preventScroll: true });
+      picture.setPointerCapture(event.pointerId);
+      held.add(button);
+      now(mouse(event, "press", { button, clicks: Math.min(3, Math.max(1, event.detail || 1)) }));
+    },
+    pointerup(event) {
+      const button = BUTTONS[event.button];
+      if (!button || !held.delete(button)) return;
+      now(mouse(event, "release", { button }));
+    },
+    pointercancel(event) {
+      for (const button of [...held]) {
+        held.delete(button);
+        now(mouse(event, "release", { button }));
+      }
+    },
+    pointermove(event) {
+      if (focused() || held.size) soon(mouse(event, "move"));
+    },
+    wheel(event) {
+      if (!focused() || event.ctrlKey) return;
+      event.preventDefault();
+      const unit = [1, 16, picture.clientHeight][event.deltaMode] ?? 1;
+      const turn = (value) => Math.min(10_000, Math.max(-10_000, value * unit));
+      soon({ input: "wheel", ...place(event), dx: turn(event.deltaX), dy: turn(event.deltaY), ...modifiers(event) });
+    },
+    keydown(event) {
+      if (event.key === "Escape" && event.shiftKey) {
+        picture.blur();
+        return;
+      }
+      // What is pasted comes as text, from the clipboard of the machine that the person sits at.
+      if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "v") return;
+      if (event.isComposing || event.key === "Dead" || event.key === "Process" || event.key === "Unidentified") return;
+      event.preventDefault();
+      event.stopPropagation();
+      now({ input: "key", what: "press", key: event.key, repeat: event.repeat, ...modifiers(event) });
+    },
+    keyup(event) {
+      if (event.isComposing || ["Dead", "Process", "Unidentified"].includes(event.key)) return;
+      event.preventDefault();
+      event.stopPropagation();
+      now({ input: "key", what: "release", key: event.key, ...modifiers(event) });
+    },
+    paste(event) {
+      const text = event.clipboardData?.getData("text/plain").slice(0, MOST_TEXT);
+      event.preventDefault();
+      event.stopPropagation();
+      if (text) now({ input: "text", text });
+    },
+    contextmenu(event) {
+      event.preventDefault();
+    },
+  };
+  keepKeys(picture);
+  for (const [name, react] of Object.entries(events)) picture.addEventListener(name, react, { passive: false });
+  return () => clearTimeout(timer);
+}
 
 function render({ model, el }) {
   const look = model.get("look");
@@ -128,7 +239,7 @@ function render({ model, el }) {
 
   // --- whether anybody sees it, and whether a kernel answers
 
-  const { spoke, end } = presence({
+  const { spoke, say, end } = presence({
     model,
     box,
     beat: look.beat,
@@ -141,6 +252,16 @@ function render({ model, el }) {
     },
   });
 
+  let endPassingOn = () => {};
+  if (look.interactive) {
+    picture.tabIndex = 0;
+    picture.setAttribute("role", "application");
+    picture.setAttribute("aria-label", `Window of ${look.title}; Shift+Escape leaves it`);
+    picture.classList.add("labplatform-steered");
+    make("span", "steering", picture).textContent = "Keys go to the app · Shift+Esc leaves";
+    endPassingOn = passOn(picture, say);
+  }
+
   const events = {
     "change:status": () => (spoke(), draw()),
     "change:number": () => (spoke(), drawPicture()),
@@ -152,6 +273,7 @@ function render({ model, el }) {
   return () => {
     for (const [name, react] of Object.entries(events)) model.off(name, react);
     clearTimeout(pidTimer);
+    endPassingOn();
     end();
     if (address) URL.revokeObjectURL(address);
   };
