@@ -79,7 +79,7 @@ class Part(anywidget.AnyWidget):
     def _hidden(self) -> None:
         """No page shows it any more."""
 
-    def _send(self) -> None:
+    def _refresh(self) -> None:
         """Send what is new. By default the facts, if they are others; asked on the widgets' thread."""
         facts = self._facts()
         if facts != self.facts:
@@ -183,7 +183,7 @@ class Part(anywidget.AnyWidget):
                 else:
                     self._stale, self._sent_at = False, now
                     self._send_looks()
-                    self._send()
+                    self._refresh()
         if hidden:
             self._hidden()
         return wait
