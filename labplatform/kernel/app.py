@@ -67,6 +67,10 @@ class App(Observable):
     )
     detail = traitlets.Unicode("", read_only=True, help="The same in one clause for people.")
     shared_with = traitlets.Tuple(read_only=True, help="Names of the apps that live in the same host process.")
+    former_pid = traitlets.Int(
+        None, allow_none=True, read_only=True, help="The host process it had before; None until it has had another."
+    )
+    former_renderer = traitlets.Int(None, allow_none=True, read_only=True, help="The same of its page's process.")
     processes = traitlets.Tuple(
         read_only=True,
         help="Its OS processes, host first: pid, created (seconds since the epoch), role, memory (bytes), cpu (percent "
@@ -130,6 +134,11 @@ class App(Observable):
     def limits(self) -> ResourceLimits:
         """What it may use; `None` in a field means no limit. How far that holds, `enforcement` says."""
         return self._status.limits
+
+    @property
+    def placement(self) -> m.Placement:
+        """Which host it belongs in, and with how much of its own; also while it has no process."""
+        return self._status.placement
 
     @property
     def usage(self) -> m.Usage:
@@ -313,6 +322,12 @@ class App(Observable):
         """A new status; on the connection's thread."""
         with self._changed:
             self._status = status
+            for name, former, value in (
+                ("pid", "former_pid", status.pid),
+                ("renderer", "former_renderer", status.renderer),
+            ):
+                if getattr(self, name) not in (None, value):
+                    self.set_trait(former, getattr(self, name))
             for name, value in (
                 ("instance_id", status.instance),
                 ("incarnation", status.incarnation),

@@ -708,6 +708,7 @@ class Platform(Overhearing, Panel):
                 ended = {
                     **{"state": "stopped", "pid": None, "renderer": None, "processes": ()},
                     **{"reason": reason, "detail": detail},
+                    "placement": msgspec.structs.replace(app._status.placement, pid=None),
                 }
                 # The next supervisor counts its statuses anew.
                 changes = {"revision": 0} | ({} if app.state in ("stopped", "failed") else ended)

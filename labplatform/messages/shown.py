@@ -8,6 +8,7 @@ import msgspec
 
 from ..capacity import Capacity
 from ..manifest import ResourceLimits
+from .words import Isolation
 
 
 class ProcessInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,6 +134,20 @@ class SandboxInfo(msgspec.Struct, frozen=True, kw_only=True):
         return (", ".join(parts) if parts else "off") + (f" ({self.why})" if self.why else "")
 
 
+class Placement(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an app belongs, whether it runs or not.
+
+    `host`: the name of its host; apps with the same one share a process. `isolation`: how that host keeps its pages
+    apart: "process" for an app of its own, "shared-process" with a renderer for each page, "shared-renderer" with one
+    for all. `pid`: the host process that holds its place; it may have outlived the app's page. `None` while there is
+    none.
+    """
+
+    host: str = ""
+    isolation: Isolation = "process"
+    pid: int | None = None
+
+
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """What a whole app uses, as its tier of limits counts it.
 
@@ -199,6 +214,7 @@ class AppStatus(msgspec.Struct, frozen=True, kw_only=True):
     sandbox: SandboxInfo
     color: str | None
     renderer: int | None = None
+    placement: Placement = Placement()
 
 
 class PlatformStatus(msgspec.Struct, frozen=True, kw_only=True):

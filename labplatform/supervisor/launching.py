@@ -162,6 +162,7 @@ class Launching:
             slot.history = slots[name].history
         else:
             slot.life = lifecycle.Life(incarnation=self._platform.former.pop(name, 0))
+        slot.placed = self._platform.hosts.placement(slot)
         slots[name] = slot
         self._platform.keeping.forget(name)
         return slot

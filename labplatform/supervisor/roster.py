@@ -121,6 +121,7 @@ class Roster:
             self._say(f"none of its apps could be brought back, for the store holds nothing of them{why}")
         for slot, life, since in found:
             slot.since, slot.ended_at = since, wish.at
+            slot.placed = platform.hosts.placement(slot)
             platform.slots[slot.name] = slot
             platform.feed(slot, lifecycle.Resumed(at=time.time(), life=life, reason=REASON, detail=DETAIL))
 

@@ -52,6 +52,8 @@ class Slot:
         self.watchers: set[asyncio.Future[None]] = set()
         self.host: HostProcess | None = None
         self.pid: int | None = None
+        self.placed: tuple[str, m.Isolation] = (f"app:{name}", "process")
+        """The key of the host that it belongs in, and how that isolates its pages."""
         self.shared_with: tuple[str, ...] = ()
         self.url: str | None = None
         self.window_open = False
@@ -148,4 +150,9 @@ class Slot:
             sandbox=self.sandbox,
             color=self.manifest.look.color,
             renderer=self.renderer if self.live else None,
+            placement=m.Placement(
+                host=self.placed[0],
+                isolation=self.placed[1],
+                pid=self.host.pid or None if self.host else None,
+            ),
         )

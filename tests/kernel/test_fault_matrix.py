@@ -90,6 +90,10 @@ def test_a_fault_ends_what_it_names_and_no_more(stage, how):
         assert other.evaluate_js("3 + 3", timeout=10) == 6
     # A shared host outlives what happens to a page in it; in all other cases the process is a new one.
     same_host = stage.isolation != "process" and how in IN_THE_PAGE
+    for one in struck:
+        assert (one.placement.isolation, one.placement.pid) == (stage.isolation, one.pid)
+        assert one.former_renderer not in (None, one.renderer)
+        assert same_host or one.former_pid == before[one][2]
     assert (app.pid == host) is same_host
     assert runs(host) is same_host
     assert state_of(host) != "T"

@@ -13,7 +13,8 @@ from support.apps import make_app
 from support.processes import until
 
 from labplatform.kernel.widgets import view as module
-from labplatform.kernel.widgets.view import AppView, AppViews, ending_in_words
+from labplatform.kernel.widgets.view import AppView, AppViews
+from labplatform.kernel.widgets.words import ending_in_words
 from labplatform.supervisor.endings import host_ending, renderer_ending
 
 CLOCK = """<!doctype html><meta charset=utf-8><title>clock</title><h1>0</h1><script>
