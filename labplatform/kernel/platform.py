@@ -35,6 +35,7 @@ from .observers import ObserverThread
 from .overhearing import Overhearing
 from .panel import Panel
 from .recovery import Recovery
+from .reports import Reported
 from .resolving import Resolver, Resolving
 from .start import Held, SupervisorProcess
 
@@ -46,7 +47,7 @@ WARNINGS_SAID = 20
 _present: weakref.WeakSet[Platform] = weakref.WeakSet()
 
 
-class Platform(Overhearing, Panel):
+class Platform(Overhearing, Reported, Panel):
     """A multi-process app platform, steered from here.
 
     `places`: where its apps are found: folders of apps, app folders, manifests (ours or OpenFin's), app directories and
@@ -261,6 +262,7 @@ class Platform(Overhearing, Panel):
             for name in [name for name in self._by_name if name not in there]:
                 del self._by_name[name]
             self.set_trait("apps", tuple(self._by_name.values()))
+        self._recall_reports(self._connection, timeout)
         self._resolving.connected()
         self._begin_to_overhear()
 
@@ -642,6 +644,8 @@ class Platform(Overhearing, Panel):
                     self.set_trait("apps", tuple(self._by_name.values()))
             if news.metrics:
                 self.set_trait("metrics", news.metrics)
+            if news.reports:
+                self._take_reports(news.reports)
         for entry in () if self._quiet else news.entries:
             if entry.kind == "capacity":
                 _say(f"labplatform: {entry.text}")

@@ -11,12 +11,15 @@ A `place` is the name of an app on the platform ("ticker-list", "ticker-list-2")
 instanceId of the process or page that fills it at the moment.
 """
 
+from .briefs import *  # noqa: F403
 from .choosing import *  # noqa: F403
 from .controller import *  # noqa: F403
 from .host import *  # noqa: F403
 from .input import *  # noqa: F403
 from .overheard import *  # noqa: F403
 from .page import *  # noqa: F403
+from .recalled import *  # noqa: F403
+from .reports import *  # noqa: F403
 from .shown import *  # noqa: F403
 from .starting import *  # noqa: F403
 from .wire import *  # noqa: F403

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from ..manifest import Manifest, ResourceLimits
+from .briefs import CrashBrief, RecallBriefs, RecallReport
 from .choosing import IntentQuestion, ResolverKind
 from .input import SendInput
 from .overheard import Overhear, Overheard
@@ -196,6 +197,8 @@ Request = (
     | Describe
     | Subscribe
     | Recall
+    | RecallBriefs
+    | RecallReport
     | OfferResolver
     | AnswerQuestion
     | Overhear
@@ -235,33 +238,15 @@ class Welcome(Message, frozen=True, tag="welcome"):
 
 class News(Message, frozen=True, tag="news"):
     """To subscribed controllers: new log entries, and the status of the apps that changed. `gone`: places removed.
-    `metrics`: of the platform as a whole, where there is a new sample.
+    `metrics`: of the platform as a whole, where there is a new sample. `reports`: new ones in brief, and those to which
+    something was added.
     """
 
     entries: tuple[Entry, ...] = ()
     apps: tuple[AppStatus, ...] = ()
     gone: tuple[str, ...] = ()
     metrics: PlatformMetrics | None = None
-
-
-Column = tuple[float | None, ...]
-"""One figure over time, oldest first; `None` where it was not known."""
-
-
-class RecalledProcess(msgspec.Struct, frozen=True, kw_only=True):
-    """The figures of one process: `columns` as in `ProcessInfo`, and `at`, in seconds since the epoch."""
-
-    pid: int
-    created: float
-    role: str
-    columns: dict[str, Column]
-
-
-class Recalled(msgspec.Struct, frozen=True, kw_only=True):
-    """The figures of one app over time: `columns` as in `AppMetrics`, and `incarnation`; and those of its processes."""
-
-    columns: dict[str, Column]
-    processes: tuple[RecalledProcess, ...]
+    reports: tuple[CrashBrief, ...] = ()
 
 
 class Frame(Message, frozen=True, tag="frame"):

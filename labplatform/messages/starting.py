@@ -9,6 +9,7 @@ import msgspec
 
 from ..manifest import Manifest, PageTransport
 from ..network import Network
+from .reports import CrashReport
 from .words import MAX_MESSAGE, BoundaryWish, Isolation, JsHeap, LimitsWish, MessageSize, Theme, Timeout
 
 MOST_ORDER = 16 << 20
@@ -29,16 +30,30 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     ended_after: Annotated[int, msgspec.Meta(ge=2)] = 10
 
 
+class Reporting(msgspec.Struct, frozen=True, kw_only=True):
+    """What goes into crash reports, and how long they are kept.
+
+    `span`: seconds before an end whose figures are told. `kept`: how many reports a store keeps, of all its platforms;
+    `kept_seconds`: how long.
+    """
+
+    span: Annotated[float, msgspec.Meta(gt=0, le=600)] = 60.0
+    kept: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 200
+    kept_seconds: Annotated[float, msgspec.Meta(gt=0)] = 30 * 86_400.0
+
+
 class Resumption(msgspec.Struct, frozen=True, kw_only=True):
     """What a supervisor has to know that takes a lost one's place, beside what it finds in the store.
 
     `at`: when the loss was noticed, in seconds since the epoch. `log_behind`: the number of the last entry of the log
     that is known. `incarnations`: how far those of each place had counted; the store may not have heard of the last.
+    `lost`: the report of the loss.
     """
 
     at: float
     log_behind: Annotated[int, msgspec.Meta(ge=0)] = 0
     incarnations: dict[str, int] = {}
+    lost: CrashReport | None = None
 
 
 def _new_session() -> str:
@@ -55,7 +70,7 @@ class SupervisorOrder(msgspec.Struct, frozen=True, kw_only=True):
     choice between apps may take; with a launch and the wait for its listener it has to stay below the 100 s that an
     app's side of FDC3 waits. `store`: the file in which apps' states are kept; empty for a memory's length. `session`:
     what this platform's rows in the store are found by, also by a supervisor that takes a lost one's place. `resume`:
-    it takes one's place now. `detached`: it outlives its controller.
+    it takes one's place now. `detached`: it outlives its controller. `reporting`: of its apps' ends.
     """
 
     token: str
@@ -81,6 +96,7 @@ class SupervisorOrder(msgspec.Struct, frozen=True, kw_only=True):
     session: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] = msgspec.field(default_factory=_new_session)
     resume: Resumption | None = None
     detached: bool = False
+    reporting: Reporting = Reporting()
 
 
 class SupervisorReady(msgspec.Struct, frozen=True, kw_only=True):

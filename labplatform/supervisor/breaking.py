@@ -23,6 +23,8 @@ continuing may just have been about to continue it."""
 IN_THE_PAGE = ("renderer", "renderer-kill", "oom", "hang")
 """Faults of a page, where there is one: they strike those who share its renderer. Others strike a whole process."""
 NEEDS_A_PAGE = {"oom": "JavaScript heap to exhaust", "renderer-kill": "renderer to kill"}
+AT_ONCE = ("abort", "kill", "segfault", "exit", "renderer", "renderer-kill")
+"""Faults that are the end, and not only the beginning of it."""
 HANGS = ("hang", "hang-gui", "freeze")
 """Faults that have shown themselves once it is unresponsive."""
 
@@ -37,6 +39,8 @@ async def break_on_purpose(supervisor: Any, slot: Slot, how: m.CrashKind, second
         raise NotRunning(f"{slot.name} is {slot.state}; its page has no renderer yet", app=slot.name)
     struck = {one: (one.life.incarnation, one.state) for one in _struck(supervisor, slot, how)}
     supervisor.log.remark(f"fault on purpose: {how}", kind="fault", place=slot.name)
+    for one in struck:
+        one.fault, one.fault_at = (how if one is slot else f"{how} of {slot.name}"), time.time()
     freezing = _commit(slot, how)
 
     def noticed(one: Slot) -> bool:

@@ -38,6 +38,7 @@ from .notebooks import NotebookSpeaker
 from .pages import PageSpeaker
 from .peer import CLOSE_GONE
 from .recycling import Recycling
+from .reports import Reports
 from .requests import ControllerSpeaker
 from .resolving import Resolving
 from .roster import Roster
@@ -77,6 +78,7 @@ class Supervisor:
         )
         self.keeping = Keeping(self, self.store)
         self.roster = Roster(self, self.store)
+        self.reports = Reports(self, self.store)
         self.controllers = ControllerSpeaker(self)
         self.door = Door(
             self._admit, lambda text: self.log.remark(text, kind="connection", level="warning"), order.max_message
@@ -115,6 +117,7 @@ class Supervisor:
         self.heartbeats.start()
         self.roster.start()
         if self.order.resume:
+            await self.reports.resume(self.order.resume)
             await self.roster.resume(self.order.resume)
 
     def begin_stop(self, grace: float, by: str) -> asyncio.Task[None]:
@@ -140,6 +143,7 @@ class Supervisor:
         self.watch.stop()
         self.heartbeats.stop()
         await self.limits.close()
+        self.reports.end()
         if not self.roster.left:
             self.keeping.end()
             self.roster.end()
@@ -158,6 +162,7 @@ class Supervisor:
             slot.since = event.at
         self.log.lifecycle(slot.name, slot.instance, was.state, slot.life, event)
         self.roster.note(slot)
+        self.reports.note(slot, event)
         self.touch(slot)
         for action in actions:
             self._carry_out(slot, action)
@@ -205,11 +210,19 @@ class Supervisor:
 
         slot.timers[timer] = self._loop.call_later(seconds, fire)
 
-    def ended(self, slot: Slot, ending: endings.Ending) -> None:
-        """The process or page of an app is gone."""
+    def ended(
+        self,
+        slot: Slot,
+        ending: endings.Ending,
+        exit: m.ReportedExit | None = None,
+        host: HostProcess | None = None,
+    ) -> None:
+        """The process or page of an app is gone. `exit`: how it ended; `host`: what it was in, if it is no longer."""
         slot.ended_at = time.time()
+        forced = slot.doom is not None
         if slot.doom is not None:
             ending, slot.doom = slot.doom, None
+        self.reports.ended(slot, ending, exit, host or slot.host, forced)
         if slot.page:
             slot.page.cut("this instance has ended", CLOSE_GONE)
             slot.page = None
@@ -255,6 +268,7 @@ class Supervisor:
 
     def exceeded(self, slot: Slot, breach: Breach) -> None:
         """An app went over a limit for which it is ended."""
+        slot.exceeded_at = slot.exceeded_at or time.time()
         event = lifecycle.Exceeded(
             at=time.time(), incarnation=slot.life.incarnation, reason=breach.reason, detail=breach.words
         )
@@ -407,12 +421,12 @@ class Supervisor:
         ending = endings.renderer_ending(status, code, host.stderr_tail[-4000:] if host else "")
         if host:
             ending = self.hosts.explain(host, ending)
+        exit = endings.renderer_exit(slot.renderer, status, code)
         slot.renderer = None
         if host and host.order.isolation == "process":
             # Nothing of worth is left in it; a fresh process is the cleaner start.
-            slot.doom = slot.doom or ending
             self.hosts.kill(host)
-        self.ended(slot, ending)
+        self.ended(slot, ending, exit)
 
     def _service_failed(self, slot: Slot, text: str, last: str) -> None:
         self.log.remark(f"its Python side raised:\n{text}", kind="traceback", place=slot.name, level="error")
@@ -468,6 +482,10 @@ class Supervisor:
         self._changed.add(slot.name)
         self._flush_soon()
 
+    def touch_reports(self) -> None:
+        """There is a new crash report, or more in one; subscribers hear of it on the loop's next turn."""
+        self._flush_soon()
+
     def touch_metrics(self, metrics: m.PlatformMetrics) -> None:
         """New figures of the platform as a whole; subscribers hear of them on the loop's next turn."""
         self._metrics = metrics
@@ -503,9 +521,10 @@ class Supervisor:
         changed, self._changed = self._changed, set()
         gone, self._gone = tuple(self._gone), []
         metrics, self._metrics = self._metrics, None
+        reports = self.reports.take_changed()
         if self.controllers.subscribed:
             apps = tuple(slot.status() for name, slot in self.slots.items() if name in changed)
-            self.controllers.publish(m.News(entries=entries, apps=apps, gone=gone, metrics=metrics))
+            self.controllers.publish(m.News(entries=entries, apps=apps, gone=gone, metrics=metrics, reports=reports))
 
     def describe(self) -> m.PlatformStatus:
         """The platform and all its apps."""

@@ -11,6 +11,8 @@ import re
 import signal
 from typing import NamedTuple
 
+from ..messages import ReportedExit
+
 
 class Ending(NamedTuple):
     """`reason`: one word; `detail`: one clause for people."""
@@ -73,6 +75,20 @@ def renderer_ending(status: str, code: int, evidence: str = "") -> Ending:
     if status == "normal":
         return Ending("clean-exit", "its renderer ended")
     return Ending("abnormal-exit", f"its renderer ended with code {code}")
+
+
+def host_exit(pid: int, returncode: int) -> ReportedExit:
+    """The same as a report has it."""
+    if returncode < 0:
+        return ReportedExit(process="host", pid=pid, signal=signal_name(-returncode))
+    return ReportedExit(process="host", pid=pid, code=returncode)
+
+
+def renderer_exit(pid: int | None, status: str, code: int) -> ReportedExit:
+    """The same of a renderer, whose `code` may be that of a signal."""
+    if status in ("crashed", "killed") or code in (*_HEAP_SIGNALS, signal.SIGKILL, signal.SIGTERM):
+        return ReportedExit(process="renderer", pid=pid, signal=signal_name(code))
+    return ReportedExit(process="renderer", pid=pid, code=code)
 
 
 def python_stack(stderr: str) -> str:

@@ -295,7 +295,7 @@ class Hosts:
         slot.host = None
         slot.shared_with = ()
         self.share_names(host)
-        self._platform.ended(slot, endings.Ending("clean-exit", "its window was closed"))
+        self._platform.ended(slot, endings.Ending("clean-exit", "its window was closed"), host=host)
 
     def leave(self, slot: Slot, host: HostProcess) -> None:
         """Its page is gone for good, but in a host that lives on its window is open still: close it, or the host."""
@@ -347,6 +347,7 @@ class Hosts:
         closing.add_done_callback(self._closing.pop)
         if stack := endings.python_stack(host.stderr_tail):
             self._platform.log.remark(stack, kind="traceback", place=host.order.title, level="error")
+        exit = endings.host_exit(host.pid or host.root, returncode)
         tenants = self.tenants(host)
         live = [slot for slot in tenants if slot.live]
         for slot in tenants:
@@ -364,4 +365,4 @@ class Hosts:
             if len(live) > 1:
                 names = ", ".join(other.name for other in live if other is not slot)
                 ending = endings.Ending(ending.reason, f"{ending.detail}; the process was shared with {names}")
-            self._platform.ended(slot, ending)
+            self._platform.ended(slot, ending, exit, host)

@@ -69,6 +69,8 @@ class ControllerSpeaker:
             m.Describe: self._describe,
             m.Subscribe: self._subscribe,
             m.Recall: self._recall,
+            m.RecallBriefs: self._recall_briefs,
+            m.RecallReport: self._recall_report,
             m.OfferResolver: self._offer_resolver,
             m.AnswerQuestion: self._answer_question,
             m.Overhear: self._overhear,
@@ -360,6 +362,12 @@ class ControllerSpeaker:
 
     async def _recall(self, peer: Peer, request: m.Recall) -> m.Recalled:
         return self._slot(request.place).history.recall(time.time() - request.span)
+
+    async def _recall_briefs(self, peer: Peer, request: m.RecallBriefs) -> list[m.CrashBrief]:
+        return self._supervisor.reports.briefs()
+
+    async def _recall_report(self, peer: Peer, request: m.RecallReport) -> msgspec.Raw:
+        return await self._supervisor.reports.full(request.number)
 
     async def _offer_resolver(self, peer: Peer, request: m.OfferResolver) -> None:
         self._supervisor.resolving.offer(peer, request.kind)

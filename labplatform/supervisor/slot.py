@@ -75,6 +75,7 @@ class Slot:
         if not self.life.recycling:
             self.instance = str(uuid.uuid4())
         self.token = secrets.token_urlsafe(24)
+        self.began_at = time.time()
         self.page: Peer | None = None
         self.session: Session | None = None
         self.renderer: int | None = None
@@ -82,6 +83,14 @@ class Slot:
         self.dialog: str | None = None
         self.closed_by: str | None = None
         self.doom: Ending | None = None
+        self.fault = ""
+        """How it was broken on purpose, and the app that this was done to where that is another; empty if it was not.
+        """
+        self.fault_at = 0.0
+        self.exceeded_at = 0.0
+        """When it went over a limit, in seconds since the epoch; 0 if it did not."""
+        self.silences: tuple[float, float] | None = None
+        """Seconds for which it had answered nothing: when it was first called unresponsive, and at the last look."""
         self.metrics: m.AppMetrics | None = None
         self.page_figures = PageFigures()
         self.page_pulse = Pulse()
@@ -112,6 +121,16 @@ class Slot:
         if not self.has_page:
             return f"its Python side, {self.manifest.python}, was still being imported"
         return f"it was still loading {self.manifest.page_url}"
+
+    @property
+    def uptime(self) -> float | None:
+        """Seconds from its readiness to its end; `None` if this incarnation was never ready."""
+        ready = self.ready_at is not None and self.ready_at >= self.began_at
+        return max(0.0, self.ended_at - self.ready_at) if ready else None
+
+    def silent_for(self, now: float) -> float:
+        """Seconds for which it has answered nothing, by the loop's clock."""
+        return max(self.gui_pulse.silent_for(now), self.page_pulse.silent_for(now) if self.has_page else 0.0)
 
     def may_complain(self) -> bool:
         """Whether one more error of its own doing goes into the platform's log: a few a second at most."""

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from ..errors import StoreError
+from ..reports import archive
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -29,7 +30,8 @@ Work = Callable[Concatenate[sqlite3.Connection, P], T]
 
 VERSION = 1
 """Of the schema; in the file as `user_version`."""
-SCHEMA = """
+SCHEMA = (
+    """
 CREATE TABLE IF NOT EXISTS states (
     session TEXT NOT NULL, place TEXT NOT NULL, saved REAL NOT NULL, version INTEGER NOT NULL, state BLOB NOT NULL,
     PRIMARY KEY (session, place)
@@ -39,6 +41,8 @@ CREATE TABLE IF NOT EXISTS roster (
     PRIMARY KEY (session, place)
 );
 """
+    + archive.TABLE
+)
 BUSY_SECONDS = 5.0
 """Seconds that a write waits for another platform's to end."""
 LOOK_EVERY = 0.01

@@ -85,10 +85,13 @@ class Watch:
         found = health.verdict(self._order.heartbeat, slot.gui_pulse, slot.page_pulse if slot.has_page else None)
         at, incarnation = time.time(), slot.life.incarnation
         if found is None:
+            slot.silences = None
             if slot.state is State.UNRESPONSIVE:
                 self._platform.feed(slot, lifecycle.Answered(at=at, incarnation=incarnation))
             return
         what, missed, expired = found
+        now = slot.silent_for(self._loop.time())
+        slot.silences = (slot.silences[0] if slot.silences else now, now)
         self._platform.feed(slot, lifecycle.Silent(at=at, incarnation=incarnation, what=what, missed=missed))
         if expired and slot.doom is None:
             self._platform.feed(slot, lifecycle.HangExpired(at=at, incarnation=incarnation, what=what, missed=missed))
