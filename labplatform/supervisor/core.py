@@ -513,9 +513,12 @@ class Supervisor:
     def _flush_soon(self) -> None:
         if not self._flushing:
             self._flushing = True
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Tell subscribers now what they are to hear on the loop's next turn, if anything."""
+        if not self._flushing:
+            return
         self._flushing = False
         entries, self._entries = tuple(self._entries), []
         changed, self._changed = self._changed, set()

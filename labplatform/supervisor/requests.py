@@ -132,17 +132,21 @@ class ControllerSpeaker:
             peer.send_bytes(data)
 
     async def _answer(self, peer: Peer, request: Any) -> None:
+        answer: m.Reply | m.Refusal
         try:
             value = await self._handlers[type(request)](peer, request)
         except LabError as error:
-            peer.send(m.Refusal(id=request.id, kind=type(error).__name__, message=error.message, detail=error.detail))
+            answer = m.Refusal(id=request.id, kind=type(error).__name__, message=error.message, detail=error.detail)
         except asyncio.CancelledError:
             raise
         except Exception as error:
             self._supervisor.log.remark(f"{type(request).__name__} failed: {error!r}", level="error")
-            peer.send(m.Refusal(id=request.id, kind="LabError", message=f"the supervisor failed: {error!r}"))
+            answer = m.Refusal(id=request.id, kind="LabError", message=f"the supervisor failed: {error!r}")
         else:
-            peer.send(m.Reply(id=request.id, value=msgspec.Raw(m.encode(value))))
+            answer = m.Reply(id=request.id, value=msgspec.Raw(m.encode(value)))
+        # Whoever has the answer looks at once at what is on the platform now, and must not see what was before.
+        self._supervisor.flush()
+        peer.send(answer)
 
     # --- finding
 

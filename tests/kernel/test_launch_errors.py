@@ -17,7 +17,10 @@ from support.apps import APPS, make_app
 from support.processes import below, until
 
 from labplatform import machine
+from labplatform import messages as m
+from labplatform.connection import Connection
 from labplatform.errors import LaunchError, ManifestError, UnknownApp
+from labplatform.manifest import load_manifest
 
 
 def _hosts(lab) -> list[str]:
@@ -127,6 +130,24 @@ def test_a_page_file_that_is_not_there(lab, tmp_path):
     ) as caught:
         lab.launch(home)
     assert str(home) in str(caught.value)
+
+
+def test_it_is_off_the_platform_before_its_error_is_told(lab, tmp_path):
+    """Or who catches the error would still find the app there, if it looks soon enough."""
+    home, gone = make_app(tmp_path, "empty", page=None, startup_app={"url": "nothing.html"}), []
+
+    def take_slowly(news: m.News) -> None:
+        time.sleep(0.1)
+        gone.extend(news.gone)
+
+    connection = Connection(*lab._address, on_news=take_slowly)
+    try:
+        connection.ask(m.Subscribe, list[m.Entry], 10)
+        with pytest.raises(LaunchError):
+            connection.ask(m.Launch, m.AppStatus, 40, timeout=30, manifest=load_manifest(home / "app.json"))
+        assert gone == ["empty"]
+    finally:
+        connection.close()
 
 
 def test_a_server_that_answers_with_an_error(lab, web):
