@@ -19,6 +19,7 @@ import traitlets
 from .. import messages as m
 from ..errors import LabTimeout, NotRunning
 from ..manifest import ResourceLimits
+from .growth import Trend
 from .history import History
 from .observers import Observable
 from .picture import Screenshot
@@ -91,6 +92,7 @@ class App(Observable):
         self._platform = platform
         self._status = status
         self._changed = threading.Condition()
+        self._trend = Trend()
         self._observers = None
         self._take(status)
         self._observers = platform._observers
@@ -124,6 +126,28 @@ class App(Observable):
         if status.ready_at is None or status.state not in ("running", "unresponsive"):
             return None
         return max(0.0, time.time() - status.ready_at)
+
+    @property
+    def since(self) -> float:
+        """When it came into its present state, in seconds since the epoch."""
+        return self._status.since
+
+    @property
+    def growth(self) -> float | None:
+        """Bytes a second that its memory has grown by over the last dozen seconds; 0 where it does not clearly grow or
+        shrink, `None` before that is known.
+        """
+        return self._trend.growth
+
+    @property
+    def full_in(self) -> float | None:
+        """Seconds until it reaches its memory limit if it goes on growing so; `None` if it does not, or has no limit
+        that holds.
+        """
+        growth, metrics, limit = self.growth, self.metrics, self.limits.max_memory
+        if not growth or growth < 0 or metrics is None or limit is None or self.enforcement.tier == "off":
+            return None
+        return max(0.0, limit - metrics.memory) / growth
 
     @property
     def sandbox(self) -> m.SandboxInfo:
@@ -321,6 +345,10 @@ class App(Observable):
     def _take(self, status: m.AppStatus) -> None:
         """A new status; on the connection's thread."""
         with self._changed:
+            if status.incarnation != self._status.incarnation or status.metrics is None:
+                self._trend.clear()
+            if status.metrics is not None:
+                self._trend.add(status.metrics.at, status.metrics.memory)
             self._status = status
             for name, former, value in (
                 ("pid", "former_pid", status.pid),

@@ -422,33 +422,48 @@ class Platform(Overhearing, Reported, Panel):
 
     # --- what it does
 
-    def launch(self, app: directory.Place, timeout: float = 30.0, resource_limits: ResourceLimits | None = None) -> App:
+    def launch(
+        self,
+        app: directory.Place,
+        timeout: float = 30.0,
+        resource_limits: ResourceLimits | None = None,
+        placement: m.Isolation | None = None,
+    ) -> App:
         """Start an app and return it when its page is ready.
 
         `app`: an app id, also with its directory's host (`app@host`); the address of a page, of an OpenFin manifest or
         of a record of an app directory; the path of a manifest, a record or an app's folder; decoded JSON; or a
-        `Manifest`. `timeout`: seconds. `resource_limits`: what is given there counts instead of the manifest's. An
-        interrupt undoes the launch. Raises `UnknownApp`, `ManifestError`, `LimitError` for a limit that cannot be had
-        here, and `LaunchError` with the cause when it does not come up; nothing of it is left then.
+        `Manifest`. `timeout`: seconds. `resource_limits`: what is given there counts instead of the manifest's.
+        `placement`: "process", "shared-process" or "shared-renderer", whatever the platform's isolation and the
+        manifest's `processAffinity` say; it keeps it when it is started again. Apps that share so are all in one
+        process, those of a shared renderer in another. An interrupt undoes the launch. Raises `UnknownApp`,
+        `ManifestError`, `LimitError` for a limit that cannot be had here, and `LaunchError` with the cause when it does
+        not come up; nothing of it is left then.
         """
-        if not isinstance(resource_limits, ResourceLimits | None):
-            raise TypeError(f"resource_limits is a labplatform.ResourceLimits, not {resource_limits!r}")
+        wishes = _wishes(resource_limits, placement)
         self._refuse_in_observer("launch()")
         meant = self._meant(app, timeout)
         if len(meant) != 1:
             raise UnknownApp(
                 f"{app} holds {len(meant)} apps; launch one of them, or give the place to Platform() or launch_all()"
             )
-        fields = _order(meant[0]) | {"limits": resource_limits}
+        fields = _order(meant[0]) | wishes
         status = self._ask(m.Launch, m.AppStatus, timeout + 6, timeout=timeout, **fields)
         return self._adopt(status)
 
-    def launch_all(self, *apps: directory.Place, timeout: float = 30.0) -> list[App]:
+    def launch_all(
+        self,
+        *apps: directory.Place,
+        timeout: float = 30.0,
+        resource_limits: ResourceLimits | None = None,
+        placement: m.Isolation | None = None,
+    ) -> list[App]:
         """Start several apps at once (without names: every app that has a page); returns them in that order.
 
-        Each of `apps` is what `launch` takes, or a place with several apps. Raises the first error, after all have come
-        to an end; the others stay up.
+        Each of `apps` is what `launch` takes, or a place with several apps; `resource_limits` and `placement` hold for
+        each, as there. Raises the first error, after all have come to an end; the others stay up.
         """
+        wishes = _wishes(resource_limits, placement)
         self._refuse_in_observer("launch_all()")
         wanted: list[str | Manifest] = []
         first_error: LabError | None = None
@@ -464,7 +479,7 @@ class Platform(Overhearing, Reported, Panel):
         launched: list[App] = []
         for one in wanted:
             try:
-                under_way.append(connection.begin(m.Launch, timeout=timeout, **_order(one)))
+                under_way.append(connection.begin(m.Launch, timeout=timeout, **_order(one), **wishes))
             except LabError as error:
                 first_error = first_error or error
         for asked in list(under_way):
@@ -728,6 +743,14 @@ class Platform(Overhearing, Reported, Panel):
         self.set_trait("problem", why)
         if not self._quiet:
             _say(f"labplatform: {why}")
+
+
+def _wishes(resource_limits: ResourceLimits | None, placement: m.Isolation | None) -> dict[str, Any]:
+    if not isinstance(resource_limits, ResourceLimits | None):
+        raise TypeError(f"resource_limits is a labplatform.ResourceLimits, not {resource_limits!r}")
+    if placement is not None and placement not in get_args(m.Isolation):
+        raise ValueError(f"placement is one of {', '.join(get_args(m.Isolation))}; not {placement!r}")
+    return {"limits": resource_limits, "placement": placement}
 
 
 def _order(app: str | Manifest) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from .choosing import IntentQuestion, ResolverKind
 from .input import SendInput
 from .overheard import Overhear, Overheard
 from .shown import AppStatus, Entry, PlatformMetrics
-from .words import MAX_TEXT, CrashKind, Message, Timeout
+from .words import MAX_TEXT, CrashKind, Isolation, Message, Timeout
 
 
 class Hello(Message, frozen=True, tag="hello"):
@@ -34,14 +34,16 @@ class Hello(Message, frozen=True, tag="hello"):
 class Launch(Message, frozen=True, tag="launch"):
     """Start an app: one the platform knows by id, or one given by its manifest. Answered when its page is ready.
 
-    `limits`: what is given there counts instead of the manifest's. `timeout`: seconds until the launch is given up and
-    undone.
+    `limits`: what is given there counts instead of the manifest's. `placement`: how it is isolated, whatever the
+    platform's own isolation and the manifest's `processAffinity` say. `timeout`: seconds until the launch is given up
+    and undone.
     """
 
     id: int
     app_id: str = ""
     manifest: Manifest | None = None
     limits: ResourceLimits | None = None
+    placement: Isolation | None = None
     timeout: Timeout = 30.0
 
 

@@ -70,17 +70,22 @@ class Hosts:
     def placement(self, slot: Slot) -> tuple[str, m.Isolation]:
         """The key of the host an app belongs in, and how that host isolates its pages.
 
-        As on OpenFin, apps of one `processAffinity` share a renderer.
+        As on OpenFin, apps of one `processAffinity` share a renderer, unless their launch says otherwise.
         """
-        if self._order.isolation != "process":
-            return "shared", self._order.isolation
         affinity = slot.manifest.startup_app.process_affinity
-        return (f"affinity:{affinity}", "shared-renderer") if affinity else (f"app:{slot.name}", "process")
+        if affinity and not slot.wish and self._order.isolation == "process":
+            return f"affinity:{affinity}", "shared-renderer"
+        isolation = slot.wish or self._order.isolation
+        return (f"app:{slot.name}" if isolation == "process" else isolation), isolation
 
-    def unlimited(self, manifest: Manifest) -> str:
-        """Why no limits can hold for this app, in one clause; empty if they can."""
+    def unlimited(self, manifest: Manifest, wish: m.Isolation | None) -> str:
+        """Why no limits can hold for this app, in one clause; empty if they can. `wish`: as its launch has it."""
         if self._platform.limits.name == "off":
             return "limits are off on this platform"
+        if wish == "process":
+            return ""
+        if wish:
+            return f"it was launched into a process that apps share ({wish}), and limits hold for a process"
         if self._order.isolation != "process":
             return (
                 f"all apps of this platform share one process ({self._order.isolation}), and limits hold for a process"
@@ -97,14 +102,16 @@ class Hosts:
         """Open an app's new incarnation in the host it belongs in, made if need be."""
         key, isolation = self.placement(slot)
         host = self.alive.get(key)
-        leaving = next((other for other in self.dying if other.key == key), None)
-        if host is None and leaving is not None:
-            # Two processes on one profile would silently lose writes: wait until the old one is gone.
-            self._loop.create_task(self._place_after(leaving, slot, slot.life.incarnation))
-            return
+        again = slot.window_open and host is not None and slot.host is host
+        profile = slot.profile if again else self._profile(slot, key, isolation)
+        for leaving in self.dying:
+            if (leaving.key == key and host is None) or (leaving.key != key and profile in leaving.profiles):
+                # Two processes on one profile would silently lose writes: wait until the old one is gone.
+                self._loop.create_task(self._place_after(leaving, slot, slot.life.incarnation))
+                return
         if host is None:
             try:
-                host = self.alive[key] = self.waiting.pop(key, None) or self._spawn(key, isolation, slot)
+                host = self.alive[key] = self.waiting.pop(key, None) or self._spawn(key, isolation, slot, profile)
             except OSError as error:
                 self._platform.ended(
                     slot, endings.Ending("launch-failed", f"its process could not be started: {error}")
@@ -113,7 +120,7 @@ class Hosts:
         manifest = slot.manifest
         restored = self._platform.keeping.restored(slot, slot.ended_at)
         slot.tier = self._platform.limits.name if isolation == "process" else "off"
-        if slot.window_open and slot.host is host:
+        if again:
             order: Any = m.ReloadInstance(
                 place=slot.name,
                 instance=slot.instance,
@@ -122,7 +129,8 @@ class Hosts:
                 restored=restored,
             )
         else:
-            profile = self._profile(slot, host.order)
+            slot.profile = profile
+            host.profiles.add(profile)
             # Page and Python side each speak for themselves; the latter outlives a reload of the page.
             slot.service_instance = str(uuid.uuid4()) if slot.has_page else slot.instance
             order = m.OpenInstance(
@@ -154,7 +162,7 @@ class Hosts:
         `LabTimeout`.
         """
         key, isolation = self.placement(slot)
-        host = self.waiting[key] = self._spawn(key, isolation, slot)
+        host = self.waiting[key] = self._spawn(key, isolation, slot, self._profile(slot, key, isolation))
         up = False
         try:
             up = await host.answers(seconds)
@@ -192,7 +200,7 @@ class Hosts:
         if slot.life.incarnation == incarnation and slot.state is State.STARTING:
             self.place(slot)
 
-    def _spawn(self, key: str, isolation: m.Isolation, slot: Slot) -> HostProcess:
+    def _spawn(self, key: str, isolation: m.Isolation, slot: Slot, profile: Path) -> HostProcess:
         title = slot.name if isolation == "process" else key.removeprefix("affinity:")
         limits = slot.limits if isolation == "process" else ResourceLimits()
         order = m.HostOrder(
@@ -214,15 +222,18 @@ class Hosts:
         sandbox = slot.manifest.sandbox
         if isolation == "process" and sandbox.boundary:
             # Apps that share a process have no boundary between them that a system could hold.
-            profile = self._profile(slot, order)
             wrapped = self._platform.boundary.wrap(title, slot.manifest.folder, profile, sandbox.network)
             order = msgspec.structs.replace(order, confinement=wrapped.confinement)
         return HostProcess(key, order, group, wrapped, self._platform.from_host, self._gone, self._noticed)
 
-    def _profile(self, slot: Slot, order: m.HostOrder) -> Path:
-        if order.shared_renderer:
-            return self._profiles.shared(order.host)
-        return self._profiles.own(slot, self._platform.slots.values())
+    def _profile(self, slot: Slot, key: str, isolation: m.Isolation) -> Path:
+        if isolation == "shared-renderer":
+            return self._profiles.shared(key)
+        profile = self._profiles.own(slot, self._platform.slots.values())
+        if any(profile in host.profiles for host in self.alive.values() if host.key != key):
+            # It ran in a shared process before, which lives on for others and lets go of no profile.
+            return self._profiles.elsewhere(slot, key)
+        return profile
 
     def _page_transport(self, slot: Slot, host: HostProcess) -> PageTransport:
         wish = slot.manifest.page_transport or self._order.page_transport

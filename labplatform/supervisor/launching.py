@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 from .. import machine
+from .. import messages as m
 from ..errors import LabError, LaunchError, LimitError, PlatformStopped
 from ..manifest import Manifest, ResourceLimits
 from . import lifecycle
@@ -41,10 +42,12 @@ class Launching:
         timeout: float,
         limits: ResourceLimits | None = None,
         opener: Slot | None = None,
+        placement: m.Isolation | None = None,
     ) -> Slot:
         """Begin to start one more instance, and what it requires. Returns at once; its instanceId is known then.
 
         `timeout`: seconds until it must be ready. `limits`: what is given there counts instead of the manifest's.
+        `placement`: how it is isolated, instead of as the platform and the manifest say; what it requires is not meant.
         `opener`: the app that asked for it. A person may take the machine's last memory; an app may not.
         Raises `LaunchError`, `LimitError`, `PlatformStopped`.
         """
@@ -58,7 +61,7 @@ class Launching:
         shortage = self._shortage(manifest)
         if opener:
             self._check(manifest, opener, shortage)
-        slot = self._new_slot(manifest, limits or ResourceLimits())
+        slot = self._new_slot(manifest, limits or ResourceLimits(), placement)
         if opener:
             slot.opened_for = opener.opened_for or opener.name
         if shortage:
@@ -130,11 +133,11 @@ class Launching:
             return ""
         return f"This machine lacks {', '.join(sorted(libraries))}; run: {machine.install_line(packages)}"
 
-    def _limits(self, name: str, manifest: Manifest, asked: ResourceLimits) -> ResourceLimits:
+    def _limits(self, name: str, manifest: Manifest, asked: ResourceLimits, wish: m.Isolation | None) -> ResourceLimits:
         """What this app is to be held to. Raises `LimitError` if what was asked for it cannot be had."""
         platform = self._platform
         written, page = manifest.startup_app.resource_limits, manifest.page_url is not None
-        if why := platform.hosts.unlimited(manifest):
+        if why := platform.hosts.unlimited(manifest, wish):
             if asked != ResourceLimits():
                 raise LimitError(f"{name}: {why}; launch it without limits", app=name)
             if written != ResourceLimits():
@@ -148,14 +151,14 @@ class Launching:
             platform.log.remark(text, kind="limits", place=name, level="warning")
         return possible.changed(asked)
 
-    def _new_slot(self, manifest: Manifest, asked: ResourceLimits) -> Slot:
+    def _new_slot(self, manifest: Manifest, asked: ResourceLimits, wish: m.Isolation | None = None) -> Slot:
         slots = self._platform.slots
         name, number = manifest.uuid, 1
         # A place that ended is free for the next launch of the same app.
         while name in slots and (slots[name].live or slots[name].state is State.BACKING_OFF):
             number += 1
             name = f"{manifest.uuid}-{number}"
-        slot = Slot(name, manifest, self._limits(name, manifest, asked))
+        slot = Slot(name, manifest, self._limits(name, manifest, asked, wish), wish)
         if name in slots:
             # The log goes on as one story: incarnations keep counting.
             slot.life = slots[name].life

@@ -46,6 +46,13 @@ class Profiles:
         self._warn(slot.name, f"{holder} holds this app's persistent storage; this one gets storage for the session")
         return self._session / "profiles" / slot.name
 
+    def elsewhere(self, slot: Slot, key: str) -> Path:
+        """An app's profile in the host `key`, where another host still has its own one open."""
+        if slot.manifest.storage == "persistent":
+            text = "a process that it shared holds this app's persistent storage still; it gets storage for the session"
+            self._warn(slot.name, text)
+        return self._session / "profiles" / f"{slot.name}.{_digest(key)}"
+
     @staticmethod
     def _folder(name: str) -> Path:
         return user_data_path("labplatform") / "profiles" / name

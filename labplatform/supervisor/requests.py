@@ -174,7 +174,7 @@ class ControllerSpeaker:
         else:
             known = ", ".join(sorted(supervisor.manifests)) or "none"
             raise UnknownApp(f"no manifest has the uuid {request.app_id!r}; known: {known}", app=request.app_id)
-        slot = supervisor.launching.begin(manifest, request.timeout, request.limits)
+        slot = supervisor.launching.begin(manifest, request.timeout, request.limits, placement=request.placement)
         await supervisor.launching.finish(slot, request.timeout)
         return slot.status()
 
@@ -229,7 +229,7 @@ class ControllerSpeaker:
                 app=slot.name,
                 state=str(slot.state),
             )
-        if why := supervisor.hosts.unlimited(slot.manifest):
+        if why := supervisor.hosts.unlimited(slot.manifest, slot.wish):
             raise LimitError(f"{slot.name}: {why}; nothing was changed", app=slot.name)
         async with slot.setting_limits:
             wanted = slot.limits.changed(request.changes, request.lifted)

@@ -36,6 +36,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     life: lifecycle.Life
     since: float = 0.0
     opened_for: str = ""
+    wish: m.Isolation | None = None
 
 
 class Roster:
@@ -131,7 +132,7 @@ class Roster:
         except msgspec.MsgspecError as error:
             self._say(f"{place} could not be brought back, for what the store holds of it is damaged: {error}")
             return None, None
-        slot = Slot(place, row.manifest, row.limits)
+        slot = Slot(place, row.manifest, row.limits, row.wish)
         slot.opened_for = row.opened_for
         return slot, row
 
@@ -140,7 +141,14 @@ class Roster:
 
 
 def _row(slot: Slot) -> Row:
-    return Row(manifest=slot.manifest, limits=slot.limits, life=slot.life, since=slot.since, opened_for=slot.opened_for)
+    return Row(
+        manifest=slot.manifest,
+        limits=slot.limits,
+        life=slot.life,
+        since=slot.since,
+        opened_for=slot.opened_for,
+        wish=slot.wish,
+    )
 
 
 # --- on the store's thread

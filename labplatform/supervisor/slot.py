@@ -8,6 +8,7 @@ import secrets
 import time
 import uuid
 from collections import deque
+from pathlib import Path
 
 from .. import messages as m
 from ..manifest import Manifest, ResourceLimits
@@ -33,10 +34,14 @@ _revisions = itertools.count(1)
 class Slot:
     """A place and its present incarnation."""
 
-    def __init__(self, name: str, manifest: Manifest, limits: ResourceLimits = NO_LIMITS) -> None:
+    def __init__(
+        self, name: str, manifest: Manifest, limits: ResourceLimits = NO_LIMITS, wish: m.Isolation | None = None
+    ) -> None:
         self.name = name
         self.manifest = manifest
         self.limits = limits
+        self.wish = wish
+        """How it is to be isolated, if whoever launched it said so."""
         self.tier = ""
         self.setting_limits = asyncio.Lock()
         self.life = Life()
@@ -57,6 +62,7 @@ class Slot:
         self.shared_with: tuple[str, ...] = ()
         self.url: str | None = None
         self.window_open = False
+        self.profile: Path | None = None
         self.service_instance = ""
         self.user_channel = manifest.user_channel
         """Which user channel its next incarnation begins on: the one that the last was on when it ended."""

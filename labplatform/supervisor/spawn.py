@@ -18,6 +18,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from .. import messages as m
@@ -64,6 +65,8 @@ class HostProcess:
         self.group = group
         self.network = wrapped.network
         """Whether it may use the machine's."""
+        self.profiles: set[Path] = set()
+        """Folders that it has, or has had, open as profiles: it lets go of none before it ends."""
         self.stderr: deque[str] = deque()
         self._stderr_size = 0
         self._receive, self._gone, self._noticed = receive, gone, noticed
