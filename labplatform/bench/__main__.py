@@ -24,6 +24,7 @@ from . import (
     broadcast,
     burst,
     busy,
+    click,
     death,
     facts,
     fanout,
@@ -61,8 +62,11 @@ STANDING = (
     sampling,
     saving,
 )
+SHOWING = (click,)
 TALKING = (broadcast, burst, fanout, intent, busy, bridge, watching)
-TABLES: dict[str, ModuleType] = {module.__name__.rpartition(".")[2]: module for module in (*STANDING, *TALKING)}
+TABLES: dict[str, ModuleType] = {
+    module.__name__.rpartition(".")[2]: module for module in (*STANDING, *SHOWING, *TALKING)
+}
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as a shell gives it."""
 
