@@ -42,6 +42,7 @@ from . import (
     stop,
     throttle,
     together,
+    view,
     watching,
 )
 from .stage import Stage
@@ -62,7 +63,7 @@ STANDING = (
     sampling,
     saving,
 )
-SHOWING = (click,)
+SHOWING = (click, view)
 TALKING = (broadcast, burst, fanout, intent, busy, bridge, watching)
 TABLES: dict[str, ModuleType] = {
     module.__name__.rpartition(".")[2]: module for module in (*STANDING, *SHOWING, *TALKING)

@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 import msgspec
 
-Unit = Literal["s", "bytes", "percent of one core", "pings", "messages/s", "deliveries/s", "times"]
-RATES: frozenset[Unit] = frozenset(("messages/s", "deliveries/s"))
+Unit = Literal["s", "bytes", "percent of one core", "pings", "messages/s", "deliveries/s", "pictures/s", "times"]
+RATES: frozenset[Unit] = frozenset(("messages/s", "deliveries/s", "pictures/s"))
 """Units of which more is better."""
 
 ENOUGH_FOR_P99 = 100
@@ -127,6 +127,8 @@ def shown(value: float, unit: Unit) -> str:
             return f"{value:.1f} pings"
         case "messages/s" | "deliveries/s":
             return f"{value:,.0f}/s"
+        case "pictures/s":
+            return f"{value:.1f}/s"
         case "times":
             return f"{value:.2f} x"
 
