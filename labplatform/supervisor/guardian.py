@@ -2,8 +2,8 @@
 
 A process of its own, and a tiny one: it runs with `-I -S`, imports only the standard library, starts the supervisor,
 and sleeps until that ends. As subreaper of everything below, it then finds every process the platform started (stopped,
-in a session of its own, forked twice), kills and reaps it, and removes the platform's control groups, its connection
-file and the session's folder.
+in a session of its own, forked twice), kills and reaps it, removes the platform's control groups, gives back what of
+the tree of groups the platform had taken, and removes its connection file and the session's folder.
 
     python -I -S guardian.py [--detached] RUNTIME_FOLDER COMMAND…
 
@@ -13,7 +13,9 @@ gone long before, and nothing of theirs is held open.
 
 import contextlib
 import ctypes
+import fcntl
 import os
+import re
 import select
 import shutil
 import signal
@@ -24,6 +26,8 @@ PR_SET_NAME = 15
 PR_SET_CHILD_SUBREAPER = 36
 SWEEP_SECONDS = 20.0
 REMOVE_SECONDS = 5.0
+MOST_ROUNDS = 100
+"""Times that a group's processes are moved, for those that were forked meanwhile."""
 ASKED = 143
 """Exit code where this process was asked to end the platform (SIGTERM), as a shell gives it."""
 
@@ -107,6 +111,56 @@ def remove(groups: list[str]) -> bool:
     return True
 
 
+def leaves(stem: str) -> list[str]:
+    """The groups into which processes that are not the platform's were moved, out of the way of its groups."""
+    try:
+        with open(os.path.join(stem, "cgroup-leaf")) as file:
+            return file.read().splitlines()
+    except OSError:
+        return []
+
+
+def move(there: str, here: str) -> int:
+    """Move the processes of one group into another; how many there were. Raises `OSError`."""
+    with open(os.path.join(there, "cgroup.procs")) as file:
+        pids = file.read().split()
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError), open(os.path.join(here, "cgroup.procs"), "w") as file:
+            file.write(pid)
+    return len(pids)
+
+
+def give_back(leaf: str) -> None:
+    """Move them back, unless another platform's groups are there; as `limits.cgroup2` does at a platform's own end."""
+    above = os.path.dirname(leaf)
+    with contextlib.suppress(OSError):
+        held = os.open(above, os.O_RDONLY)
+        try:
+            deadline = time.monotonic() + REMOVE_SECONDS
+            while True:
+                try:
+                    fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    # A platform begins, or ends; whichever is the last gives it back.
+                    if time.monotonic() > deadline:
+                        return
+                select.select([], [], [], 0.002)
+            if not os.path.isdir(leaf) or any(re.match(r"labplatform-\d", name) for name in os.listdir(above)):
+                return
+            on = os.path.join(above, "cgroup.subtree_control")
+            with open(on) as file:
+                switched = [name for name in file.read().split() if name in ("cpu", "memory", "pids")]
+            with open(on, "w") as file:
+                file.write(" ".join(f"-{name}" for name in switched))
+            for _ in range(MOST_ROUNDS):
+                if not move(leaf, above):
+                    break
+            os.rmdir(leaf)
+        finally:
+            os.close(held)
+
+
 def shared_memory() -> set[str]:
     """Chromium's files in /dev/shm that are this user's and have a name; it unlinks each as soon as it is made."""
     found = set()
@@ -167,6 +221,8 @@ def main() -> int:
     for group in groups:
         let_die(group)
     clean = sweep() and remove(groups)
+    for leaf in leaves(stem):
+        give_back(leaf)
     try:
         os.unlink(f"{stem}.json")
     except OSError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -14,14 +15,14 @@ from types import SimpleNamespace
 import pytest
 from support.apps import APPS, AT_ONCE, make_app
 from support.leaks import BURN, LEAK, Glutton
-from support.ordinary_user import ordinary_user
+from support.ordinary_user import USER, ordinary_user
 from support.processes import below, groups_without_a_platform, send, until
 from support.tiers import unavailable
 
 from labplatform import Heartbeat, ResourceLimits
 from labplatform.errors import AppGone, LaunchError, LimitError, NotRunning
 from labplatform.supervisor.limits import TIERS, cgroupfs
-from labplatform.supervisor.limits.cgroup1 import own_folder
+from labplatform.supervisor.limits.cgroup1 import CONTROLLERS, own_folder
 
 MB = 1_000_000
 PATIENT = Heartbeat(interval=0.5, silent_after=6, ended_after=20)
@@ -378,16 +379,39 @@ def test_nothing_stays_behind_when_the_supervisor_is_killed_while_it_holds_apps(
         until(lambda before=before: groups_without_a_platform() <= before, 20, "the end of its groups")
 
 
+@contextlib.contextmanager
+def _given(user):
+    """A group of version 1 in each hierarchy that takes, which belongs to somebody."""
+    made = []
+    try:
+        for controller in CONTROLLERS:
+            own = own_folder(controller)
+            if own is None or not os.access(own, os.W_OK):
+                pytest.skip(f"nobody can be given a group of version 1 with {controller} here")
+            made.append(own / f"lab-test-{uuid.uuid4().hex}")
+            made[-1].mkdir()
+            for path in (made[-1], *made[-1].iterdir()):
+                os.chown(path, user, user)
+        yield made
+    finally:
+        left = [group for group in made if not cgroupfs.remove(group)]
+        assert not left
+
+
 @pytest.mark.long
 @pytest.mark.timeout(1200)
-def test_all_of_this_as_an_ordinary_user(nothing_left, tmp_path_factory):
-    """The same tests, run by somebody who may not make control groups, with Chromium's sandbox on."""
-    with ordinary_user(tmp_path_factory) as user:
+@pytest.mark.parametrize("given", ["nothing", "groups of version 1"])
+def test_all_of_this_as_an_ordinary_user(nothing_left, tmp_path_factory, given):
+    """The same tests, with Chromium's sandbox on, by somebody who may make no control groups but in given ones."""
+    with contextlib.ExitStack() as stack:
+        user = stack.enter_context(ordinary_user(tmp_path_factory))
         if not user.other:
             pytest.skip("this is an ordinary user already")
+        groups = stack.enter_context(_given(USER)) if given != "nothing" else []
+        which, tier = ("not ordinary_user", "watchdog") if not groups else ("cgroup-v1 or written", "cgroup-v1")
         root = str(APPS.parents[1])
         tests = ["tests/kernel/test_limits.py", "tests/supervisor/test_limits_tiers.py"]
         options = ["-p", "no:cacheprovider", "--basetemp", str(user.home / "tests"), "-m", "long or not long"]
-        done = user.run("-m", "pytest", "-q", *options, "-k", "not ordinary_user", *tests, seconds=1100, cwd=root)
+        done = user.run("-m", "pytest", "-q", *options, "-k", which, *tests, seconds=1100, cwd=root, groups=groups)
         assert done.returncode == 0, done.stdout[-8000:]
-        assert " passed" in done.stdout and "watchdog" not in done.stdout.rpartition("short test summary")[2]
+        assert " passed" in done.stdout and tier not in done.stdout.rpartition("short test summary")[2]

@@ -13,9 +13,10 @@ import time
 from pathlib import Path
 
 import pytest
-from support.processes import groups_without_a_platform, runs, send, state_of
-from support.tiers import MB, PATIENCE, Ring, eventually, gone, ring
+from support.processes import groups_without_a_platform, runs, send, state_of, until
+from support.tiers import MB, PATIENCE, Ring, eventually, gone, ring, unavailable
 
+from labplatform.kernel.start import GUARDIAN
 from labplatform.manifest import ResourceLimits
 from labplatform.supervisor import linux, strays
 from labplatform.supervisor.limits import TIERS, cgroup2, cgroupfs, choose, systemd, unified
@@ -510,10 +511,14 @@ def test_the_platform_gets_the_best_tier_or_the_one_it_asks_for(tmp_path):
 
 @pytest.mark.long
 def test_how_far_a_leak_overshoots_and_how_fast_it_is_gone(within, record_property):
-    """A limit that the kernel holds is met at the page. The clock runs from when the platform is told."""
+    """A limit that the kernel holds is met at the page. The clock runs from when the platform is told.
+
+    Beside it, what the kernel takes to end a process of that size by SIGKILL when nobody watches.
+    """
     limit = 100 * MB
     over: list[float] = []
     took: list[float] = []
+    floor: list[float] = []
 
     async def body(ring: Ring):
         for number in range(5):
@@ -525,12 +530,21 @@ def test_how_far_a_leak_overshoots_and_how_fast_it_is_gone(within, record_proper
             await program.ended()
             took.append(1000 * (time.monotonic() - began))
             over.append((breach.seen - limit) / MB)
+            program, _ = await ring.start(f"killed{number}", LEAKS)
+            await program.said()
+            program.tell(megabytes=limit // MB)
+            await program.said()
+            began = time.monotonic()
+            send(program.pid, signal.SIGKILL)
+            await program.ended()
+            floor.append(1000 * (time.monotonic() - began))
         assert max(over) <= (50 if ring.tier.name == "watchdog" else 0)
         assert sorted(took)[2] <= 100 * PATIENCE
 
     within(body)
     record_property("overshoot_mb", [round(each, 2) for each in over])
     record_property("breach_to_gone_ms", [round(each, 1) for each in took])
+    record_property("kill_to_gone_ms", [round(each, 1) for each in floor])
 
 
 @pytest.mark.long
@@ -654,6 +668,65 @@ def test_two_platforms_share_a_group_and_the_last_one_gives_it_back(within, tmp_
     assert unified.path_of() == own
 
 
+HELD_BY_A_GUARDIAN = """
+import asyncio, os, subprocess, sys
+from pathlib import Path
+from labplatform.manifest import ResourceLimits
+from labplatform.supervisor.limits import choose
+
+async def main():
+    session = Path(sys.argv[1], f"platform-{os.getpid()}")
+    session.mkdir()
+    tier, _ = await choose("cgroup-v2", session)
+    group = tier.group("app", ResourceLimits(max_processes=20), print)
+    app = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    await group.attach(app.pid)
+    print(os.getpid(), app.pid, tier.folder, flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+def _of_the_tree(above: Path) -> tuple[str, list[str], str]:
+    """What a platform may change about a group that it makes its own in, and where this process is."""
+    groups = sorted(entry.name for entry in above.iterdir() if entry.is_dir())
+    return cgroupfs.read(above, "cgroup.subtree_control"), groups, unified.path_of()
+
+
+@pytest.mark.parametrize("tier", ["cgroup-v2"])
+@pytest.mark.parametrize("killed", ["supervisor", "guardian and supervisor"])
+def test_a_platform_that_is_killed_gives_back_what_it_took_of_version_2(tmp_path, killed, tier):
+    """Its guardian does, and moves back whom it found there; where that is killed as well, the next platform does."""
+    if why := unavailable(tier):
+        pytest.skip(why)
+    above = cgroup2.ours()
+    before = _of_the_tree(above)
+    command = [sys.executable, "-c", HELD_BY_A_GUARDIAN, str(tmp_path)]
+    guarded = [sys.executable, "-I", "-S", str(GUARDIAN), str(tmp_path), *command]
+    with subprocess.Popen(guarded, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as guardian:
+        supervisor, app, folder = guardian.stdout.readline().split()
+        assert Path(folder).parent == above and Path(folder).is_dir() and runs(int(app))
+        assert _of_the_tree(above)[1] != before[1]
+        if killed == "supervisor":
+            send(int(supervisor), signal.SIGKILL)
+            assert guardian.wait(30 * PATIENCE) == -signal.SIGKILL & 0xFF
+            assert not runs(int(app))
+        else:
+            for pid in (guardian.pid, int(supervisor), int(app)):
+                send(pid, signal.SIGKILL)
+            until(lambda: not runs(int(supervisor)) and not runs(int(app)), 10 * PATIENCE, "their end")
+            assert Path(folder).is_dir()
+            asyncio.run(_open_and_close(tmp_path))
+    assert not Path(folder).exists()
+    assert _of_the_tree(above) == before
+
+
+async def _open_and_close(folder: Path) -> None:
+    async with ring("cgroup-v2", folder):
+        pass
+
+
 @VERSION_2
 def test_what_a_dead_platform_left_in_version_2_is_removed_when_the_next_begins(within):
     above = None
@@ -744,8 +817,11 @@ def test_why_systemd_is_not_asked_here_is_said(tmp_path):
 # --- version 1 alone --------------------------------------------------------------------------------------------------
 
 
-def test_a_limit_that_cannot_be_written_leaves_the_others_as_they_were(tmp_path):
-    """The cpu group is gone half-way through; what had been written before that is written back."""
+@pytest.mark.parametrize("how", ["gone", "not ours to write"])
+def test_a_limit_that_cannot_be_written_leaves_the_others_as_they_were(tmp_path, how):
+    """The cpu group fails half-way through; what had been written before that is written back."""
+    if how != "gone" and os.geteuid() == 0:
+        pytest.skip("root may write everything")
 
     async def main():
         try:
@@ -757,10 +833,14 @@ def test_a_limit_that_cannot_be_written_leaves_the_others_as_they_were(tmp_path)
             program, group = await made.start("half", WAITS, max_memory=100 * MB, max_processes=20)
             await program.said()
             cpu = group._folders["cpu"]
-            cgroupfs.write(cpu.parent, "cgroup.procs", program.pid)
-            cpu.rmdir()
+            if how == "gone":
+                cgroupfs.write(cpu.parent, "cgroup.procs", program.pid)
+                cpu.rmdir()
+            else:
+                (cpu / "cpu.cfs_quota_us").chmod(0o444)
             before = cgroupfs.read(group._folders["pids"], "pids.max")
-            with pytest.raises(CannotLimit, match="cpu"):
+            words = "cpu" if how == "gone" else r"this user may not write .*cpu\.cfs_quota_us"
+            with pytest.raises(CannotLimit, match=words):
                 await group.set(ResourceLimits(max_memory=200 * MB, max_cpu=50, max_processes=40))
             assert group.limits == ResourceLimits(max_memory=100 * MB, max_processes=20)
             assert cgroupfs.read(group._folders["pids"], "pids.max") == before

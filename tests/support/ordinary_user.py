@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +17,8 @@ import labplatform
 
 USER = 54321
 """A user id that nobody has."""
+ENTER = ("sh", "-c", 'while [ "$1" != -- ]; do echo $$ >"$1/cgroup.procs"; shift; done; shift; exec "$@"', "sh")
+"""What is before a command that runs in control groups; they and `--` come between."""
 
 
 class User(NamedTuple):
@@ -27,9 +29,11 @@ class User(NamedTuple):
     home: Path
     other: bool
 
-    def run(self, *arguments: str, seconds: float = 100, cwd: str = "/") -> subprocess.CompletedProcess[str]:
-        """Run Python with these arguments, to its end."""
-        command = [*self.python, *arguments]
+    def run(
+        self, *arguments: str, seconds: float = 100, cwd: str = "/", groups: Iterable[Path] = ()
+    ) -> subprocess.CompletedProcess[str]:
+        """Run Python with these arguments, to its end; within these control groups, where some are given."""
+        command = [*ENTER, *map(str, groups), "--", *self.python, *arguments]
         return subprocess.run(
             command, env=self.environ, cwd=cwd, capture_output=True, text=True, timeout=seconds, check=False
         )

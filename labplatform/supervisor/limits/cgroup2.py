@@ -6,7 +6,7 @@ Whose part it is matters more than whether it may be written. On a machine that 
 for what it has delegated; a desktop's session is not, and gets scopes instead (`systemd`). Without systemd, as in a
 container that has its groups writable, it is what this user may write. Groups that hold limits may lie only in a group
 without processes of its own; where ours has some, they are moved into a leaf of it, and back when the last platform
-ends.
+ends, however it ends: see `guardian`. Platforms that come and go at one time do so one after the other.
 
 A host is moved into its group while it is held. `clone3` could start it there, but `subprocess` cannot ask for that,
 and `spawn` would have to do by hand what it has `subprocess` for: the descriptors, the session, the signals. A process
@@ -17,8 +17,11 @@ for.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -30,6 +33,8 @@ from .unified import CONTROLLERS, UnifiedGroup, missing, mount, path_of
 
 LEAF = "labplatform-leaf"
 """The group below ours that takes in the processes that are in ours."""
+ALONE_SECONDS = 5.0
+"""Seconds that other platforms may take to begin or to end."""
 MOST_ROUNDS = 100
 """Times that a group's processes are moved, for those that were forked meanwhile."""
 SYSTEMD = Path("/run/systemd/system")
@@ -62,15 +67,18 @@ class CgroupV2(Tier):
         await self.in_thread(self._make)
 
     def _make(self) -> None:
-        self._above = above = ours()
-        cgroupfs.remove_stale(above)
+        above = ours()
         folder = above / f"{cgroupfs.PREFIX}{os.getpid()}"
         self.leave_to_guardian(folder)
+        self.give_back_later(above / LEAF)
         try:
-            enable(above)
-            folder.mkdir()
-            self.folder = folder
-            cgroupfs.write(folder, "cgroup.subtree_control", _switch("+", CONTROLLERS))
+            with alone(above):
+                self._above = above
+                cgroupfs.remove_stale(above)
+                enable(above)
+                folder.mkdir()
+                self.folder = folder
+                cgroupfs.write(folder, "cgroup.subtree_control", _switch("+", CONTROLLERS))
         except OSError as error:
             self._remove()
             raise Unavailable(f"no group with limits can be made in {above}: {error.strerror}") from None
@@ -79,7 +87,9 @@ class CgroupV2(Tier):
         if self.folder is not None:
             cgroupfs.remove(self.folder)
         if self._above is not None:
-            give_back(self._above)
+            # What others hold for too long stays for the last of them.
+            with contextlib.suppress(OSError), alone(self._above):
+                give_back(self._above)
 
     def group(self, name: str, limits: ResourceLimits, breached: Breached) -> CgroupV2Group:
         """A group that is made when it gets its process."""
@@ -151,6 +161,25 @@ def _delegated(folder: Path) -> bool:
             if os.getxattr(folder, name) == b"1":
                 return True
     return False
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Let no other platform, and no guardian, change what a group is for meanwhile. Raises `OSError`."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        deadline = time.monotonic() + ALONE_SECONDS
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(cgroupfs.PAUSE)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def enable(folder: Path) -> None:

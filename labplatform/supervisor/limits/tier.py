@@ -21,6 +21,8 @@ T = TypeVar("T")
 
 LEFT_TO_GUARDIAN = "cgroups"
 """File in the session's folder that names the directories which the guardian empties and removes, one a line."""
+TO_BE_GIVEN_BACK = "cgroup-leaf"
+"""File beside it that names the directory into which others' processes were moved, and are to be moved back from."""
 
 
 class Unavailable(Exception):
@@ -98,7 +100,14 @@ class Tier(ABC):
 
     def leave_to_guardian(self, directory: Path) -> None:
         """Note a cgroup directory for the guardian, which removes it if this process cannot. Call before making it."""
-        with (self._session / LEFT_TO_GUARDIAN).open("a") as file:
+        self._note(LEFT_TO_GUARDIAN, directory)
+
+    def give_back_later(self, leaf: Path) -> None:
+        """Note the cgroup directory that is in others' way, for the guardian. Call before it is made, or used."""
+        self._note(TO_BE_GIVEN_BACK, leaf)
+
+    def _note(self, name: str, directory: Path) -> None:
+        with (self._session / name).open("a") as file:
             file.write(f"{directory}\n")
 
 
