@@ -249,6 +249,8 @@ class Hosts:
         if found.kind == "none" and not found.why:
             why = "; ".join(boundary.why) if boundary.kind == "none" else "its manifest turns it off"
             found = msgspec.structs.replace(found, why=why)
+        elif found.kind == "landlock":
+            found = msgspec.structs.replace(found, why="; ".join((found.why, *boundary.why)))
         return found
 
     def _breached(self, group: Group, breach: Breach) -> None:

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
 from pathlib import Path
 from typing import Any
+
+from platformdirs import user_data_path
 
 from labplatform import Platform
 
@@ -46,6 +49,13 @@ def connects(port):
     return True
 
 
+def joins(path):
+    with socket.socket(socket.AF_UNIX) as bus:
+        bus.settimeout(5)
+        bus.connect(path)
+    return True
+
+
 def writes(path):
     with open(path, "ab") as file:
         file.write(b" ")
@@ -79,7 +89,7 @@ def signals(pid):
 
 
 def main(lab):
-    tries = {try_.__name__: try_ for try_ in (reads, lists, follows, connects, writes, traces, peeks, signals)}
+    tries = {try_.__name__: try_ for try_ in (reads, lists, follows, connects, joins, writes, traces, peeks, signals)}
     plan = json.loads(Path(__file__).with_name("plan.json").read_text())
     worked = []
     for name, what, target in plan:
@@ -102,6 +112,10 @@ window.report = null;
 </script>"""
 
 
+BUS = "a socket in the person's files"
+"""As a session bus has one; who may talk to that may have a process started that is within no boundary."""
+
+
 def intrude(lab: Platform, folder: Path) -> dict[str, Any]:
     """Launch a neighbour and the intruder on `lab`, whose manifests are `folder`, in which nothing is yet.
 
@@ -114,6 +128,9 @@ def intrude(lab: Platform, folder: Path) -> dict[str, Any]:
     neighbour = lab.launch(str(folder / "neighbour"), timeout=60)
     until(lambda: {one.role for one in neighbour.processes} >= {"host", "renderer"}, 20, "its processes")
     pids = {one.role: one.pid for one in neighbour.processes}
+    # Its state is in the store by then.
+    neighbour.evaluate_js("lab.saveState({word: 'secret'})")
+    store = user_data_path("labplatform", appauthor=False) / "store.db"
     profile = lab.connection_file.with_suffix("") / "profiles" / "neighbour"
     roads = [
         ("its host's environment", "reads", f"/proc/{pids['host']}/environ"),
@@ -124,21 +141,31 @@ def intrude(lab: Platform, folder: Path) -> dict[str, Any]:
         ("tracing its host", "traces", pids["host"]),
         ("tracing its renderer", "traces", pids["renderer"]),
         ("its host's open files", "follows", f"/proc/{pids['host']}/fd/0"),
+        ("its host's view of the files", "lists", f"/proc/{pids['host']}/root/"),
         ("signals to its host", "signals", pids["host"]),
         ("signals to its renderer", "signals", pids["renderer"]),
         ("signals to the supervisor", "signals", lab.supervisor_pid),
         ("the supervisor's memory", "peeks", lab.supervisor_pid),
+        ("the supervisor's environment", "reads", f"/proc/{lab.supervisor_pid}/environ"),
+        ("the supervisor's open files", "follows", f"/proc/{lab.supervisor_pid}/fd/0"),
+        ("signals to the guardian", "signals", lab.guardian_pid),
         ("the controller's memory", "peeks", os.getpid()),
+        ("the controller's environment", "reads", f"/proc/{os.getpid()}/environ"),
         ("the controller's token", "reads", str(lab.connection_file)),
+        ("what its page has saved", "reads", str(store)),
         ("its profile", "lists", str(profile)),
         ("its page", "reads", str(folder / "neighbour" / "index.html")),
         ("changing its page", "writes", str(folder / "neighbour" / "index.html")),
         ("changing its own page", "writes", str(home / "app.json")),
         ("a file in the person's home", "reads", str(folder / "secret")),
     ]
-    (home / "plan.json").write_text(json.dumps(roads))
-    intruder = lab.launch(str(home), timeout=60)
-    report = until(lambda: neighbour.evaluate_js("report"), 20, "the intruder's report")
+    with socket.socket(socket.AF_UNIX) as bus:
+        bus.bind(str(folder / "bus"))
+        bus.listen()
+        roads.append((BUS, "joins", str(folder / "bus")))
+        (home / "plan.json").write_text(json.dumps(roads))
+        intruder = lab.launch(str(home), timeout=60)
+        report = until(lambda: neighbour.evaluate_js("report"), 20, "the intruder's report")
     assert runs(neighbour.pid) and neighbour.evaluate_js("1 + 1") == 2
     found = intruder.sandbox.boundary
     return {

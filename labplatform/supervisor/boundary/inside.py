@@ -7,6 +7,9 @@ import os
 from ... import landlock
 from ...messages import BoundaryInfo, Confinement
 
+OF_LANDLOCK = "it can still connect to sockets in the file system, such as a session bus's"
+"""What Landlock has no right for before version 9, which is newer than any kernel this was tried on."""
+
 
 def look(pid: int, confinement: Confinement | None) -> BoundaryInfo:
     """The boundary of process `pid`. `confinement`: what it was told to confine itself to; its first word came after
@@ -28,5 +31,6 @@ def look(pid: int, confinement: Confinement | None) -> BoundaryInfo:
             files=True,
             signals=version >= landlock.ABI_OF_SIGNALS,
             network=not confinement.network and version >= landlock.ABI_OF_TCP,
+            why=OF_LANDLOCK,
         )
     return BoundaryInfo(kind="none", network=other["net"])
