@@ -67,7 +67,7 @@ class PlatformMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """The platform's figures at one moment (`at`, seconds since the epoch), and what is left of the machine.
 
     `apps_memory`, `apps_cpu`: over all hosts. `supervisor`: its own row. `capacity`: of the machine, or of the
-    container where that has less.
+    container where that has less. `machine_cpu`: percent of one core that everything on the machine used together.
     """
 
     at: float
@@ -75,6 +75,7 @@ class PlatformMetrics(msgspec.Struct, frozen=True, kw_only=True):
     apps_cpu: float
     supervisor: ProcessInfo
     capacity: Capacity
+    machine_cpu: float = 0.0
 
 
 class BoundaryInfo(msgspec.Struct, frozen=True, kw_only=True):

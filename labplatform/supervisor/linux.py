@@ -87,6 +87,13 @@ class Stat:
         self.started = int(rest[19])
 
 
+def busy_seconds(text: bytes) -> float:
+    """Seconds that all cores of the machine together have worked since it booted, from the text of `/proc/stat`."""
+    # "cpu" user nice system idle iowait irq softirq steal, and parts of these.
+    user, nice, system, _, _, irq, softirq, *_ = map(int, text.split(b"\n", 1)[0].split()[1:])
+    return (user + nice + system + irq + softirq) / _TICKS
+
+
 def started_seconds(stat: Stat, booted: float) -> float:
     """When the process was created, in seconds since the epoch."""
     return booted + stat.started / _TICKS

@@ -35,11 +35,15 @@ LOOK_EVERY = 1.0
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """One reading. `at`: seconds since the epoch; `trees`: root pid -> its processes, the host first."""
+    """One reading. `at`: seconds since the epoch; `trees`: root pid -> its processes, the host first.
+
+    `machine_cpu`: percent of one core that all there is on the machine has used since the reading before.
+    """
 
     at: float
     trees: dict[int, tuple[ProcessInfo, ...]]
     capacity: Capacity
+    machine_cpu: float = 0.0
 
 
 class _Process:
@@ -92,6 +96,25 @@ class _Process:
         os.close(self._statm)
 
 
+class _Machine:
+    """The work of all cores, whoever it is for."""
+
+    def __init__(self) -> None:
+        self._file = os.open("/proc/stat", os.O_RDONLY | os.O_CLOEXEC)
+        self._used: float | None = None
+        self._at = 0.0
+
+    def read(self) -> float:
+        """Percent of one core since the reading before; 0 at the first."""
+        used, now = linux.busy_seconds(os.pread(self._file, 1 << 10, 0)), time.monotonic()
+        before, elapsed = self._used, now - self._at
+        self._used, self._at = used, now
+        return 0.0 if before is None or elapsed <= 0 else 100 * (used - before) / elapsed
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
 class Sampler:
     """Reads the trees that `roots` names every `period` seconds and hands the sample to `tell`, on its own thread."""
 
@@ -107,6 +130,7 @@ class Sampler:
         self._looked = 0.0
         self._capacity = capacity()
         self._in_turn = InTurn()
+        self._machine = _Machine()
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
 
     def start(self) -> None:
@@ -121,6 +145,7 @@ class Sampler:
         for process in self._processes.values():
             process.close()
         self._processes.clear()
+        self._machine.close()
 
     def read(self, trees: Trees) -> Sample:
         """One reading. CPU is the share of one core used since the reading before; 0 for a process seen first."""
@@ -140,7 +165,7 @@ class Sampler:
                 except (OSError, ValueError, IndexError):
                     self._processes.pop(pid).close()
             found[root] = tuple(rows)
-        return Sample(time.time(), found, self._capacity)
+        return Sample(time.time(), found, self._capacity, self._machine.read())
 
     def _look(self, trees: Trees) -> None:
         """See which processes there are: all once a second, a new tree or renderer at once."""

@@ -152,7 +152,12 @@ class Watch:
                 self._platform.touch(slot)
         if own := sample.trees.get(os.getpid()):
             self.metrics = m.PlatformMetrics(
-                at=sample.at, apps_memory=int(memory), apps_cpu=cpu, supervisor=own[0], capacity=sample.capacity
+                at=sample.at,
+                apps_memory=int(memory),
+                apps_cpu=cpu,
+                supervisor=own[0],
+                capacity=sample.capacity,
+                machine_cpu=sample.machine_cpu,
             )
             self._platform.touch_metrics(self.metrics)
 
