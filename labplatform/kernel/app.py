@@ -183,10 +183,17 @@ class App(Observable):
         return [entry for entry in self._platform.events if entry.place == self.name]
 
     def history(self, seconds: float = 600.0, timeout: float = 5.0) -> History:
-        """Its figures over the last `seconds` (ten minutes are kept), of all its incarnations and processes: arrays,
-        and tables for pandas. `timeout`: seconds to wait for them.
+        """Its figures over the last `seconds`, of all its incarnations and processes: arrays, and tables for pandas.
+
+        A day is kept, and comes back with a platform whose supervisor was lost; where the platform's store cannot be
+        used, ten minutes. `timeout`: seconds to wait for them.
         """
-        return History(self._ask(m.Recall, m.Recalled, timeout, span=seconds))
+        deadline = time.monotonic() + timeout
+        parts = [self._ask(m.Recall, m.Recalled, timeout, span=seconds)]
+        while parts[-1].more:
+            after = parts[-1].columns["at"][-1]
+            parts.append(self._ask(m.Recall, m.Recalled, max(0.1, deadline - time.monotonic()), after=after))
+        return History(parts)
 
     # --- what it does
 

@@ -15,9 +15,9 @@ class ProcessHistory(Mapping[str, np.ndarray]):
     core), threads. `pid`, `created` (seconds since the epoch), `role`: which process.
     """
 
-    def __init__(self, recalled: m.RecalledProcess) -> None:
-        self.pid, self.created, self.role = recalled.pid, recalled.created, recalled.role
-        self._columns = {name: np.array(column, dtype=float) for name, column in recalled.columns.items()}
+    def __init__(self, parts: list[m.RecalledProcess]) -> None:
+        self.pid, self.created, self.role = parts[-1].pid, parts[-1].created, parts[-1].role
+        self._columns = _joined([part.columns for part in parts])
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self._columns[name]
@@ -40,9 +40,13 @@ class History(Mapping[str, np.ndarray]):
     so a line drawn from them has a gap there.
     """
 
-    def __init__(self, recalled: m.Recalled) -> None:
-        self._columns = {name: np.array(column, dtype=float) for name, column in recalled.columns.items()}
-        self.by_process: tuple[ProcessHistory, ...] = tuple(map(ProcessHistory, recalled.processes))
+    def __init__(self, parts: list[m.Recalled]) -> None:
+        self._columns = _joined([part.columns for part in parts])
+        processes: dict[tuple[int, float], list[m.RecalledProcess]] = {}
+        for part in parts:
+            for process in part.processes:
+                processes.setdefault((process.pid, process.created), []).append(process)
+        self.by_process: tuple[ProcessHistory, ...] = tuple(map(ProcessHistory, processes.values()))
         """The same for each OS process the app had in that time, over all of its incarnations."""
 
     def __getitem__(self, name: str) -> np.ndarray:
@@ -75,6 +79,11 @@ class History(Mapping[str, np.ndarray]):
 
     def __repr__(self) -> str:
         return f"<History: {len(self['at'])} samples, {len(self.by_process)} processes>"
+
+
+def _joined(parts: list[dict[str, m.Column]]) -> dict[str, np.ndarray]:
+    """Columns in one piece; the parts follow one another in time."""
+    return {name: np.concatenate([np.array(part[name], dtype=float) for part in parts]) for name in parts[0]}
 
 
 def _times(seconds: np.ndarray) -> np.ndarray:

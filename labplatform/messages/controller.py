@@ -150,11 +150,14 @@ class Subscribe(Message, frozen=True, tag="subscribe"):
 
 
 class Recall(Message, frozen=True, tag="recall"):
-    """Answer with the `Recalled` figures of an app, of at most the last `span` seconds."""
+    """Answer with the `Recalled` figures of an app, oldest first, of the last `span` seconds, or of all time after
+    `after`, in seconds since the epoch.
+    """
 
     id: int
     place: str
     span: Annotated[float, msgspec.Meta(gt=0)] = 600.0
+    after: float | None = None
 
 
 class OfferResolver(Message, frozen=True, tag="offer-resolver"):

@@ -18,7 +18,11 @@ class RecalledProcess(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Recalled(msgspec.Struct, frozen=True, kw_only=True):
-    """The figures of one app over time: `columns` as in `AppMetrics`, and `incarnation`; and those of its processes."""
+    """The figures of one app over time: `columns` as in `AppMetrics`, and `incarnation`; and those of its processes.
+
+    `more`: there may be later ones, to be asked for after the last of these.
+    """
 
     columns: dict[str, Column] = {}
     processes: tuple[RecalledProcess, ...] = ()
+    more: bool = False

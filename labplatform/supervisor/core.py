@@ -38,6 +38,7 @@ from .notebooks import NotebookSpeaker
 from .pages import PageSpeaker
 from .peer import CLOSE_GONE
 from .recycling import Recycling
+from .remembering import Remembering
 from .reports import Reports
 from .requests import ControllerSpeaker
 from .resolving import Resolving
@@ -79,6 +80,7 @@ class Supervisor:
         self.keeping = Keeping(self, self.store)
         self.roster = Roster(self, self.store)
         self.reports = Reports(self, self.store)
+        self.remembering = Remembering(self, self.store)
         self.controllers = ControllerSpeaker(self)
         self.door = Door(
             self._admit, lambda text: self.log.remark(text, kind="connection", level="warning"), order.max_message
@@ -116,6 +118,7 @@ class Supervisor:
         self.watch.start()
         self.heartbeats.start()
         self.roster.start()
+        self.remembering.start()
         if self.order.resume:
             await self.reports.resume(self.order.resume)
             await self.roster.resume(self.order.resume)
@@ -144,9 +147,12 @@ class Supervisor:
         self.heartbeats.stop()
         await self.limits.close()
         self.reports.end()
-        if not self.roster.left:
+        if self.roster.left:
+            self.remembering.leave()
+        else:
             self.keeping.end()
             self.roster.end()
+            self.remembering.end()
         await self.store.close()
         self.finished.set()
 
@@ -219,6 +225,7 @@ class Supervisor:
     ) -> None:
         """The process or page of an app is gone. `exit`: how it ended; `host`: what it was in, if it is no longer."""
         slot.ended_at = time.time()
+        self.remembering.ended(slot)
         forced = slot.doom is not None
         if slot.doom is not None:
             ending, slot.doom = slot.doom, None
@@ -503,6 +510,7 @@ class Supervisor:
         self.former[slot.name] = slot.life.incarnation
         self.log.removed(slot.name)
         self.roster.remove(slot.name)
+        self.remembering.forget(slot.name)
         self._gone.append(slot.name)
         self._flush_soon()
 

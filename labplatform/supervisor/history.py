@@ -1,9 +1,14 @@
-"""What the figures of an app and of its processes were: columns of numbers, bounded by age and by rows. Supervisor."""
+"""What the figures of an app and of its processes were: columns of numbers, bounded by age and by rows. Supervisor.
+
+This is in memory; what is longer ago is in the store, see `remembering`.
+"""
 
 from __future__ import annotations
 
 from array import array
-from math import nan
+from bisect import bisect_left, bisect_right
+from math import inf, nan
+from typing import NamedTuple
 
 from ..messages import AppMetrics, Column, ProcessInfo, Recalled, RecalledProcess
 
@@ -29,6 +34,23 @@ APP_COLUMNS = (
     "gui_lag",
 )
 PROCESS_COLUMNS = ("at", "memory", "rss", "pss", "uss", "cpu", "threads")
+
+Columns = dict[str, "array[float]"]
+"""Numbers by name, all of one length; NaN where one is not known."""
+
+
+class Past(NamedTuple):
+    """Samples of an app in the order of time, and of its processes, by pid, creation and role."""
+
+    app: Columns
+    processes: list[tuple[tuple[int, float, str], Columns]]
+
+    def between(self, after: float, before: float) -> Past:
+        """The samples between these times, themselves excluded."""
+        return Past(
+            _between(self.app, after, before),
+            [(key, _between(columns, after, before)) for key, columns in self.processes],
+        )
 
 
 class Series:
@@ -57,16 +79,20 @@ class Series:
         times = next(iter(self.columns.values()))
         return times[-1] if times else 0.0
 
-    def since(self, at: float) -> dict[str, Column]:
-        """The rows after `at`, column by column."""
+    @property
+    def oldest(self) -> float:
+        """The time of its first row; infinity when there is none."""
         times = next(iter(self.columns.values()))
-        first = len(times)
-        while first > self._start and times[first - 1] > at:
-            first -= 1
-        return {
-            name: tuple(None if value != value else value for value in column[first:])
-            for name, column in self.columns.items()
-        }
+        return times[self._start] if len(times) > self._start else inf
+
+    def between(self, after: float, until: float = inf, most: int | None = None) -> Columns:
+        """The rows after a time, up to and with another; no more than the first `most`."""
+        times = next(iter(self.columns.values()))
+        first = bisect_right(times, after, self._start)
+        end = bisect_right(times, until, first)
+        if most is not None:
+            end = min(end, first + most)
+        return {name: column[first:end] for name, column in self.columns.items()}
 
 
 class History:
@@ -93,13 +119,92 @@ class History:
         while len(self.processes) > MOST_PROCESSES:
             del self.processes[min(self.processes, key=lambda key: self.processes[key][1].latest)]
 
-    def recall(self, at: float) -> Recalled:
-        """Everything after `at`, in seconds since the epoch; processes without a row since then are left out."""
-        return Recalled(
-            columns=self.app.since(at),
-            processes=tuple(
-                RecalledProcess(pid=row.pid, created=row.created, role=row.role, columns=series.since(at))
+    @property
+    def oldest(self) -> float:
+        """When its first sample was; infinity when there is none."""
+        return self.app.oldest
+
+    def past(self, after: float, most: int | None = None) -> Past:
+        """The samples after a time, in seconds since the epoch, no more than the first `most`; processes without one
+        are left out."""
+        app = self.app.between(after, most=most)
+        until = app["at"][-1] if app["at"] else after
+        return Past(
+            app,
+            [
+                ((row.pid, row.created, row.role), series.between(after, until))
                 for row, series in self.processes.values()
-                if series.latest > at
-            ),
+                if series.latest > after and series.oldest <= until
+            ],
         )
+
+    def recall(self, after: float) -> Recalled:
+        """All samples after a time, in seconds since the epoch, as they are told."""
+        passage = Passage(MOST_ROWS)
+        passage.add(self.past(after))
+        return passage.recalled()
+
+
+class Passage:
+    """Samples put together from one piece after the other, up to `most` of them."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._app: Columns = {}
+        self._processes: dict[tuple[int, float], tuple[str, Columns]] = {}
+        self.full = False
+        """Whether there may be more than it took."""
+
+    @property
+    def last(self) -> float:
+        """The time of its last sample; minus infinity when there is none."""
+        times = self._app.get("at")
+        return times[-1] if times else -inf
+
+    @property
+    def room(self) -> int:
+        """How many samples it still takes."""
+        return max(0, self._most - len(self._app.get("at", ())))
+
+    def add(self, past: Past) -> None:
+        """Take what comes next in time, as far as there is room."""
+        times = past.app["at"]
+        until = inf
+        if len(times) > self.room:
+            self.full = True
+            until = times[self.room - 1] if self.room else -inf
+        _append(self._app, past.app, until)
+        for (pid, created, role), columns in past.processes:
+            _, known = self._processes.get((pid, created), ("", {}))
+            _append(known, columns, until)
+            if known["at"]:
+                # A renderer may have been taken for a helper before it was told of.
+                self._processes[pid, created] = (role, known)
+
+    def recalled(self) -> Recalled:
+        """All of it, as controllers get it."""
+        return Recalled(
+            columns=_told(self._app),
+            processes=tuple(
+                RecalledProcess(pid=pid, created=created, role=role, columns=_told(columns))
+                for (pid, created), (role, columns) in self._processes.items()
+            ),
+            more=self.full,
+        )
+
+
+def _between(columns: Columns, after: float, before: float) -> Columns:
+    first, end = bisect_right(columns["at"], after), bisect_left(columns["at"], before)
+    return {name: column[first:end] for name, column in columns.items()}
+
+
+def _append(columns: Columns, more: Columns, until: float) -> None:
+    """Rows of `more` up to a time. A column that only one of them has is not known in the other."""
+    before, end = len(columns.get("at", ())), bisect_right(more["at"], until)
+    for name in {**columns, **more}:
+        column = columns.setdefault(name, array("d", [nan]) * before)
+        column += more[name][:end] if name in more else array("d", [nan]) * end
+
+
+def _told(columns: Columns) -> dict[str, Column]:
+    return {name: tuple(None if value != value else value for value in column) for name, column in columns.items()}

@@ -365,7 +365,8 @@ class ControllerSpeaker:
         return list(self._supervisor.log)
 
     async def _recall(self, peer: Peer, request: m.Recall) -> m.Recalled:
-        return self._slot(request.place).history.recall(time.time() - request.span)
+        after = time.time() - request.span if request.after is None else request.after
+        return await self._supervisor.remembering.recall(self._slot(request.place), after)
 
     async def _recall_briefs(self, peer: Peer, request: m.RecallBriefs) -> list[m.CrashBrief]:
         return self._supervisor.reports.briefs()

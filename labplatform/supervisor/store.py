@@ -40,6 +40,11 @@ CREATE TABLE IF NOT EXISTS roster (
     session TEXT NOT NULL, place TEXT NOT NULL, position INTEGER NOT NULL, seen REAL NOT NULL, data BLOB NOT NULL,
     PRIMARY KEY (session, place)
 );
+CREATE TABLE IF NOT EXISTS figures (
+    session TEXT NOT NULL, place TEXT NOT NULL, ended REAL NOT NULL, size INTEGER NOT NULL, data BLOB NOT NULL,
+    PRIMARY KEY (session, place, ended)
+);
+CREATE INDEX IF NOT EXISTS figures_by_age ON figures (ended, size);
 """
     + archive.TABLE
 )

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 from support.apps import APPS
 from support.processes import below, runs, send, until
@@ -36,7 +37,7 @@ def _rows(lab, table: str) -> list:
 
 
 def test_a_lost_platform_comes_back_with_the_same_apps(platform, capfd):
-    lab = platform(quiet=False)
+    lab = platform(quiet=False, sampling=0.2)
     limits = ResourceLimits(max_processes=60)
     hello, second = lab.launch("hello", resource_limits=limits), lab.launch("hello")
     service, ended = lab.launch("steward"), lab.launch("neighbour")
@@ -50,6 +51,8 @@ def test_a_lost_platform_comes_back_with_the_same_apps(platform, capfd):
     lab.desktop_agent.add_context_listener("test", contexts.append)
     hello.watch_pictures(pictures.append, rate=20)
     until(lambda: pictures, 10, "the first picture")
+    seen = hello.history()
+    assert set(seen["incarnation"]) == {1, 2}
     pids = [lab.supervisor_pid, lab.guardian_pid, hello.pid, second.pid, service.pid]
     apps, before, last = list(lab.apps), list(lab.events), lab.events[-1].seq
 
@@ -71,6 +74,13 @@ def test_a_lost_platform_comes_back_with_the_same_apps(platform, capfd):
     state, restored = hello.evaluate_js("Promise.all([lab.getState(), lab.restored])")
     assert state == {"kept": 1} and restored["after"] == "killed" and restored["age"] >= 0
     until(lambda: heard[-1:] == ["running"], 5, "its observers to hear of it")
+
+    # What it used before is known: all of its first process, of which it was written when that ended.
+    history = hello.history()
+    first = history["incarnation"] == 1
+    assert np.array_equal(history["at"][first], seen["at"][seen["incarnation"] == 1])
+    assert np.all(np.diff(history["at"]) > 0) and set(history["incarnation"]) >= {1, 3}
+    assert len(ended.history()["at"]) > 0
 
     # The log is one story: numbers go on, and what it tells is what is.
     numbers = [entry.seq for entry in lab.events]

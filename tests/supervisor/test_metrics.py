@@ -63,6 +63,18 @@ def test_a_tree_is_read_as_psutil_sees_it(busy, sampler):
     assert root.cpu == pytest.approx(share, abs=15)
 
 
+def test_what_the_machine_does_is_what_psutil_says_of_it(busy, sampler):
+    sampler.read({})
+    began, before = time.monotonic(), psutil.cpu_times()
+    time.sleep(0.5)
+    seen, seconds, after = sampler.read({}).machine_cpu, time.monotonic() - began, psutil.cpu_times()
+    parts = ("user", "nice", "system", "irq", "softirq")
+    used = sum(getattr(after, name) - getattr(before, name) for name in parts)
+    # One of the processes here is busy without end.
+    assert seen > 20
+    assert seen == pytest.approx(100 * used / seconds, abs=15)
+
+
 def test_what_has_gone_and_what_is_new_shows_within_a_second(busy, sampler):
     process, child = busy
     trees = {process.pid: Known(process.pid)}
@@ -199,12 +211,16 @@ def test_rows_that_are_too_old_or_too_many_go(monkeypatch):
     for at in range(10_000):
         series.add(float(at), None if at % 2 else at)
         assert len(series.columns["at"]) < 3000 + 1002
-    kept = series.since(0)["at"]
-    assert kept == tuple(float(at) for at in range(10_000 - int(history.KEPT_SECONDS) - 1, 10_000))
-    assert series.since(9997.0) == {"at": (9998.0, 9999.0), "memory": (9998.0, None)}
+    kept = list(series.between(-1)["at"])
+    assert kept == [float(at) for at in range(10_000 - int(history.KEPT_SECONDS) - 1, 10_000)]
+    assert series.oldest == kept[0]
+    at, memory = series.between(9997.0).values()
+    assert (list(at), memory[0]) == ([9998.0, 9999.0], 9998.0) and memory[1] != memory[1]
+    assert list(series.between(9995.0, 9998.0)["at"]) == [9996.0, 9997.0, 9998.0]
+    assert list(series.between(9995.0, most=2)["at"]) == [9996.0, 9997.0]
     for step in range(4000):
         series.add(10_000 + step / 100, 1.0)
-    assert len(series.since(0)["at"]) == 3000
+    assert len(series.between(0)["at"]) == 3000
 
 
 def test_processes_that_ended_are_kept_as_long_as_their_figures(monkeypatch):
@@ -213,11 +229,14 @@ def test_processes_that_ended_are_kept_as_long_as_their_figures(monkeypatch):
     metrics = lambda at: app_metrics(at, 0.0, (), PageFigures(), None, Pulse())  # noqa: E731
     kept.add(metrics(0.0), 1, (_row(1), _row(2)))
     kept.add(metrics(100.0), 2, (_row(3),))
-    assert {one.pid for one in kept.recall(-1.0).processes} == {1, 2, 3}
-    assert {one.pid for one in kept.recall(50.0).processes} == {3}
+    pids = lambda after, most=None: {pid for (pid, _, _), _ in kept.past(after, most).processes}  # noqa: E731
+    assert pids(-1.0) == {1, 2, 3}
+    assert pids(50.0) == {3}
+    assert pids(-1.0, 1) == {1, 2}
     assert kept.recall(-1.0).columns["incarnation"] == (1.0, 2.0)
+    assert kept.recall(-1.0).columns["pss"] == (None, None)
     kept.add(metrics(650.0), 2, (_row(3),))
-    assert {one.pid for one in kept.recall(-1.0).processes} == {3}
+    assert pids(-1.0) == {3}
     for pid in range(10, 20):
         kept.add(metrics(651.0 + pid), 2, (_row(pid),))
     assert len(kept.processes) == 3
