@@ -35,6 +35,11 @@ ROOM = 100_000_000
 OVERSHOOT, OVERSHOOT_AT_MOST = 10e6, 50e6
 GONE = 0.1
 """Seconds from the breach to the end of the last process."""
+HOLDS = 0.1
+"""Seconds until a limit that is changed holds."""
+LOWERED = 140_000_000
+"""Bytes that an app is held to that has more: some more than an empty one needs."""
+FILL = "window.kept = Array.from({length: 15}, (_, number) => new Uint8Array(1e7).fill(number + 1)); kept.length"
 UP_SECONDS = 60.0
 GONE_SECONDS = 20.0
 
@@ -135,6 +140,31 @@ def _leaks(stage: Stage, tier: str, leak: Leak, count: int) -> tuple[list[float]
     return over, took
 
 
+def _lowered(stage: Stage, tier: str, count: int) -> tuple[list[float], list[float]]:
+    """Seconds until a change of a running app's limits holds, and until one that it is over already has ended it."""
+    holds: list[float] = []
+    took: list[float] = []
+    with stage.platform(limits=tier, sampling=0.2) as platform:
+        app = platform.launch("tiny", resource_limits=ResourceLimits(max_memory="2GB", max_cpu=100))
+        for _ in stage.rounds(count, f"{tier}, lowered"):
+            app.evaluate_js(FILL, timeout=UP_SECONDS)
+            # The memory that it is over is seen by whoever counts it, which is not what is measured here.
+            wait_until(app, lambda: app.usage.memory > LOWERED + ROOM / 2, UP_SECONDS, "to show what it filled")
+            began = time.monotonic()
+            app.set_resource_limits(max_memory="1GB", max_cpu=90)
+            holds.append(time.monotonic() - began)
+            incarnation, pids = app.incarnation, [process.pid for process in app.processes]
+            with _ends(pids) as poll:
+                began = time.monotonic()
+                app.set_resource_limits(max_memory=LOWERED)
+                took.append(_all_gone(poll, len(pids)) - began)
+            wait_until(
+                app, lambda n=incarnation: app.incarnation > n and app.state == "running", UP_SECONDS, "to come back"
+            )
+            app.set_resource_limits(max_memory="2GB", max_cpu=100)
+    return holds, took
+
+
 def _settled(app: App) -> int:
     """Bytes that it uses, once that does not change any more."""
     looks: list[int] = []
@@ -168,6 +198,9 @@ def measure(stage: Stage) -> Measured:
             rows.append(
                 Row(what=f"{tier}: breach to the last process's end", unit="s", values=tuple(took), target=GONE)
             )
+            holds, took = _lowered(stage, tier, stage.times(10, 2))
+            rows.append(Row(what=f"{tier}: a change holds", unit="s", values=tuple(holds), target=HOLDS))
+            rows.append(Row(what=f"{tier}: lowered, to the last process's end", unit="s", values=tuple(took)))
     finally:
         del os.environ["LABPLATFORM_BENCH_LEAK"]
         leak.close()

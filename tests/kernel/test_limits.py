@@ -78,6 +78,8 @@ def test_an_app_100_mb_above_its_baseline_that_fills_200_is_ended_within_five_se
     (ended,) = [entry for entry in app.events if entry.kind == "ended"]
     assert ended.time - began < 5
     assert f"{limit / MB:.0f} MB" in app.detail and stage.tier in app.detail
+    until(lambda: stage.lab.crash_reports, 5, "its report")
+    assert stage.lab.crash_reports[-1].reason == "memory-limit"
 
 
 @pytest.mark.long

@@ -371,9 +371,17 @@ def test_a_grandchild_that_left_is_found_when_the_host_dies_by_itself(within):
 
 
 def _children_of_this(ring: Ring) -> list[int]:
-    """Those that some app left to this process, which are being swept up."""
+    """Those that some app left to this process, which are being swept up. What a tier runs is in this one's session."""
     strays.sweep(ring.tier)
-    return [pid for pid in linux.children(os.getpid()) if pid not in strays.known and state_of(pid) not in ("", "Z")]
+    left = [pid for pid in linux.children(os.getpid()) if pid not in strays.known and state_of(pid) not in ("", "Z")]
+    return [pid for pid in left if _session(pid) != os.getsid(0)]
+
+
+def _session(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return os.getsid(0)
 
 
 # --- CPU --------------------------------------------------------------------------------------------------------------
