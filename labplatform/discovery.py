@@ -1,4 +1,4 @@
-"""Finding the platforms that run on this machine, through the connection files of their supervisors. CLI process.
+"""Finding the platforms that run on this machine, through the connection files of their supervisors. Kernel and CLI.
 
 A supervisor keeps `platform-PID.json` in the user's runtime folder for as long as it lives. A file whose process is
 gone stops nothing and nobody; it is removed here when it is met. What is said to a supervisor goes over `connection`;
@@ -37,6 +37,8 @@ clock is set."""
 GROUP_SECONDS = 1.0
 """Seconds that a control group may stay busy once its last process has been killed."""
 TITLE = "labplatform: supervisor"
+MOST_FILE = 1 << 16
+"""Bytes of a connection file; more is none."""
 
 T = TypeVar("T")
 
@@ -51,6 +53,11 @@ class Running(NamedTuple):
     def pid(self) -> int:
         """The supervisor's pid, by which the platform is named."""
         return self.about.pid
+
+    @property
+    def owner(self) -> str:
+        """What it ends with, in words."""
+        return "detached" if self.about.detached else f"controller {self.about.controller_pid}"
 
     def lives(self) -> bool:
         """Whether the supervisor that wrote the file still runs."""
@@ -67,6 +74,19 @@ class Running(NamedTuple):
             connection = Connection(self.about.port, self.about.token)
             try:
                 return connection.ask(m.Describe, m.PlatformStatus, seconds)
+            finally:
+                connection.close()
+
+        return self._within(seconds, ask)
+
+    def order(self, seconds: float = ANSWER_SECONDS) -> tuple[m.SupervisorOrder, m.PlatformStatus]:
+        """What it was started with, and what is there now. Raises `LabTimeout`, `SupervisorLost`."""
+
+        def ask() -> tuple[m.SupervisorOrder, m.PlatformStatus]:
+            connection = Connection(self.about.port, self.about.token)
+            try:
+                order = connection.ask(m.TellOrder, m.SupervisorOrder, seconds)
+                return order, connection.ask(m.Describe, m.PlatformStatus, seconds)
             finally:
                 connection.close()
 
@@ -219,24 +239,49 @@ def look(platforms: Iterable[Running], seconds: float = ANSWER_SECONDS) -> list[
     return [one for one in seen if one.status is not None or one.platform.lives()]
 
 
-def choose(platforms: Iterable[Running], pid: int) -> Running:
-    """The platform of this supervisor pid. Raises `PlatformError` naming those that run."""
+def choose(platforms: Iterable[Running], which: int | str) -> Running:
+    """The platform of this supervisor pid, or of this name. Raises `PlatformError` naming those that run."""
     platforms = list(platforms)
-    for platform in platforms:
-        if platform.pid == pid:
-            return platform
-    there = ", ".join(str(platform.pid) for platform in platforms) or "none"
-    raise PlatformError(f"no platform of yours has the supervisor PID {pid}; running: {there}", platform=pid)
+    found = [platform for platform in platforms if which in (platform.pid, platform.about.name or None)]
+    if len(found) == 1:
+        return found[0]
+    there = ", ".join(named(platform) for platform in found or platforms) or "none"
+    if found:
+        raise PlatformError(f"{len(found)} platforms of yours are called {which!r}: {there}; say which by its PID")
+    whose = f"has the supervisor PID {which}" if isinstance(which, int) else f"is called {which!r}"
+    raise PlatformError(f"no platform of yours {whose}; running: {there}", platform=which)
 
 
-def shut_down(platform: Running, grace: float) -> None:
-    """Ask the supervisor to stop every app, each with `grace` seconds to close, and itself.
+def named(platform: Running) -> str:
+    """A platform's pid, its name, and what it ends with."""
+    name = f"{platform.about.name!r}, " if platform.about.name else ""
+    return f"{platform.pid} ({name}{platform.owner})"
+
+
+def at(file: Path) -> Running:
+    """The platform whose connection file this is. Raises `PlatformError` for one that is not this user's alone, that is
+    none, or whose supervisor is gone.
+    """
+    try:
+        about = m.decode(_content(file), m.ConnectionFile)
+    except OSError as error:
+        raise PlatformError(f"{file}: cannot be read: {error.strerror or error}") from None
+    except ValueError as error:  # msgspec's errors are such as well
+        raise PlatformError(f"{str(file)!a} is no connection file of a platform: {error}") from None
+    platform = Running(file, about)
+    if not platform.lives():
+        raise PlatformError(f"{file}: the platform it belongs to is gone (its supervisor was PID {about.pid})")
+    return platform
+
+
+def shut_down(platform: Running, grace: float, by: str) -> None:
+    """Ask the supervisor, in the name of `by`, to stop every app, each with `grace` seconds to close, and itself.
 
     Raises `LabTimeout` if it does not answer, or does not do it in time.
     """
     connection = platform.connect()
     try:
-        connection.ask(m.Shutdown, type(None), grace + 5, timeout=grace)
+        connection.ask(m.Shutdown, type(None), grace + 5, timeout=grace, by=by)
     except SupervisorLost:
         pass  # it had no time left to answer
     finally:
@@ -244,6 +289,25 @@ def shut_down(platform: Running, grace: float) -> None:
 
 
 # --- files and processes ----------------------------------------------------------------------------------------------
+
+
+def _content(file: Path) -> bytes:
+    """What a file holds whose token nobody else knows. Raises `OSError`, `ValueError`."""
+    # A pipe would be waited at; what is behind a link may change after the look at it.
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise ValueError("it is not a regular file")
+        if found.st_uid != os.geteuid():
+            raise ValueError(f"it belongs to user {found.st_uid}, and this is user {os.geteuid()}")
+        if found.st_mode & 0o077:
+            raise ValueError(f"others may read or write it (mode {found.st_mode & 0o777:o}), and its token is a secret")
+        if found.st_size > MOST_FILE:
+            raise ValueError(f"it has {found.st_size} bytes")
+        return os.read(descriptor, MOST_FILE)
+    finally:
+        os.close(descriptor)
 
 
 def _read(file: Path) -> m.ConnectionFile | None:

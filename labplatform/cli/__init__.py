@@ -168,7 +168,9 @@ def _run(commands) -> None:
         "run apps in the foreground, without a notebook",
         "Starts a platform with these apps and follows it: what starts, ends, crashes or hangs is printed as it "
         "happens. Ends on Ctrl-C, or when every app with a window has ended; nothing is left then. Exit code 1 if an "
-        "app did not start, or was given up after too many crashes.",
+        "app did not start, or was given up after too many crashes. With --detach it ends when the apps are up, and "
+        "they go on: `labplatform ps` shows them, `labplatform stop` ends them, and Platform.attach() takes part in "
+        "their platform from a notebook.",
         """\
   labplatform run ticker-list ticker-details news-feed
   labplatform run my-app/app.json ./more-apps
@@ -177,6 +179,7 @@ def _run(commands) -> None:
   labplatform run https://directory.example.org/api/appd
   labplatform run --isolation shared-renderer ticker-list news-feed
   labplatform run --json --for 60 ticker-list
+  labplatform run --detach --name desk ticker-list news-feed
 """,
     )
     run.add_argument(
@@ -201,6 +204,10 @@ def _run(commands) -> None:
     run.add_argument(
         "--for", type=seconds, dest="duration", metavar="SECONDS", help="end this long after the last start"
     )
+    run.add_argument(
+        "--detach", action="store_true", help="let the platform go on by itself once the apps are up, and return"
+    )
+    run.add_argument("--name", default="", help="what the platform can be called, as in --platform NAME")
     run.add_argument("--json", action="store_true", help="print one JSON object a line")
 
 
@@ -267,7 +274,10 @@ def _kill(commands) -> None:
 def _whom(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("apps", nargs="*", metavar="APP", help="an app's name, as `labplatform ps` shows it")
     parser.add_argument(
-        "--platform", type=int, metavar="PID", help="the platform with this supervisor PID: it, or the apps named on it"
+        "--platform",
+        type=platform,
+        metavar="PID-or-NAME",
+        help="the platform with this supervisor PID or name: it, or the apps named on it",
     )
     parser.add_argument("--all", action="store_true", help="every platform of yours")
 
@@ -295,6 +305,11 @@ def port(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 65_535:
         raise argparse.ArgumentTypeError(f"expected a port, 1 to 65535, not {text!r}")
     return int(text)
+
+
+def platform(text: str) -> int | str:
+    """A platform's pid or name."""
+    return int(text) if text.isascii() and text.isdigit() else text
 
 
 def seconds(text: str) -> float:

@@ -93,7 +93,7 @@ def _holder(platforms: list[discovery.Running], app: str) -> discovery.Running:
 
 
 def _named(platforms: list[discovery.Running]) -> str:
-    return ", ".join(f"{platform.pid} (controller {platform.about.controller_pid})" for platform in platforms)
+    return ", ".join(map(discovery.named, platforms))
 
 
 def _end_app(options: argparse.Namespace, platform: discovery.Running, app: str) -> str:
@@ -118,7 +118,7 @@ def _end_app(options: argparse.Namespace, platform: discovery.Running, app: str)
 
 def _stop_platform(platform: discovery.Running, grace: float) -> str:
     with platform.processes() as tree:
-        discovery.shut_down(platform, grace)
+        discovery.shut_down(platform, grace, "`labplatform stop`")
         return _gone(platform, tree, "stopped")
 
 
@@ -127,7 +127,7 @@ def _kill_platform(platform: discovery.Running, force: bool) -> str:
     with platform.processes() as tree:
         if not force:
             try:
-                discovery.shut_down(platform, KILL_GRACE)
+                discovery.shut_down(platform, KILL_GRACE, "`labplatform kill`")
                 return _gone(platform, tree, "ended")
             except LabError as error:
                 why = " (its supervisor did not answer)" if isinstance(error, LabTimeout) else f" ({error.message})"

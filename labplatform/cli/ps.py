@@ -42,7 +42,8 @@ def uptime(app: m.AppStatus) -> float | None:
 def _as_text(seen: discovery.Seen, every_process: bool) -> list[str]:
     about, status = seen.platform.about, seen.status
     age = words.duration(time.time() - about.created)
-    heading = f"platform {about.pid}   isolation {about.isolation}   controller {about.controller_pid}   up {age}"
+    name = f"   {words.printable(about.name)}" if about.name else ""
+    heading = f"platform {about.pid}{name}   isolation {about.isolation}   {seen.platform.owner}   up {age}"
     if status is None:
         return [heading, "  does not answer"]
     if every_process:
@@ -142,6 +143,8 @@ def _as_data(seen: discovery.Seen) -> dict[str, Any]:
     supervisor = status.metrics.supervisor if status else None
     return {
         "pid": about.pid,
+        "name": about.name,
+        "detached": about.detached,
         "controller_pid": about.controller_pid,
         "guardian_pid": status.guardian_pid if status else None,
         "isolation": about.isolation,

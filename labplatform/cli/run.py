@@ -1,6 +1,7 @@
 """`labplatform run`: a platform in the foreground, followed line by line until it ends. CLI process.
 
-This process is the platform's controller, so whatever ends it ends the platform.
+This process is the platform's controller, so whatever ends it ends the platform; unless it is to be detached, and is
+followed only until its apps are up.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from ..errors import LabError, LaunchError, ManifestError, UnknownApp
 from ..kernel.platform import WARNINGS_SAID, Platform
 from ..manifest import Manifest
 from ..resources import manifests_folder
-from . import OK, PROBLEM, Terminated, complain, words
+from . import OK, PROBLEM, Terminated, Usage, complain, words
 
 _OVER = ("stopped", "failed")
 _LIKE_ADDRESS = re.compile(
@@ -33,6 +34,8 @@ _LIKE_ADDRESS = re.compile(
 
 def main(options: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, _terminated)
+    if options.detach and options.duration is not None:
+        raise Usage("--detach goes without --for: `labplatform stop` ends a platform that goes on by itself")
     chosen = choose(options.apps)
     for remark in () if options.json else chosen.remarks[:WARNINGS_SAID]:
         complain(remark)
@@ -44,8 +47,11 @@ def main(options: argparse.Namespace) -> int:
         display=options.display,
         theme=options.theme,
         quiet=options.json,
+        detached=options.detach,
+        name=options.name,
     )
-    return Foreground(platform, chosen, options).follow()
+    one = Foreground(platform, chosen, options)
+    return one.begin() if options.detach else one.follow()
 
 
 def _terminated(*_: object) -> None:
@@ -140,6 +146,44 @@ class Foreground:
         failed = self._failed or any(self._states.get(name) == "failed" for name in self._apps)
         return PROBLEM if failed else OK
 
+    def begin(self) -> int:
+        """Start, print until every app is up or has failed, and let it go on. Returns the exit code."""
+        platform = self._platform
+        up: list[str] = []
+        try:
+            platform.start()
+            self._launch()
+            self._loop()
+            up = [app.name for app in platform.apps if app.state not in _OVER]
+        except KeyboardInterrupt:
+            self._say("stopped", text="interrupted: everything was stopped")
+            raise
+        finally:
+            if not up:
+                platform.stop()
+        if not up:
+            self._say("stopped", text="no app is up, so the platform was stopped")
+            return PROBLEM
+        pid, file = platform.supervisor_pid, platform.connection_file
+        platform.detach()
+        self._say(
+            "detached",
+            f"platform {pid} goes on by itself with {words.several(len(up), 'app')}",
+            platform=pid,
+            name=platform.name,
+            connection_file=str(file),
+            apps=up,
+        )
+        if not self._options.json:
+            which = repr(platform.name) if platform.name else str(pid)
+            rows = [
+                ("see it", "labplatform ps"),
+                ("join it", f"Platform.attach({which})  in a notebook or script"),
+                ("end it", f"labplatform stop --platform {pid}"),
+            ]
+            print("\n".join(words.table(rows, indent=" " * 10)), flush=True)
+        return PROBLEM if self._failed else OK
+
     def _launch(self) -> None:
         platform = self._platform
         count = words.several(len(self._wanted), "app")
@@ -190,8 +234,8 @@ class Foreground:
 
     def _over(self) -> bool:
         """Whether nothing is left to follow: every app with a window has ended (without one: every app)."""
-        if self._outstanding:
-            return False
+        if self._outstanding or self._options.detach:
+            return not self._outstanding
         shown = [name for name, manifest in self._apps.items() if manifest.page_url] or list(self._apps)
         return all(self._states.get(name) in _OVER for name in shown)
 

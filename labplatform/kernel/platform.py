@@ -26,11 +26,12 @@ from platformdirs import user_data_path
 from .. import app_ids, directory, machine, network
 from .. import messages as m
 from ..connection import Asked, Connection
-from ..errors import LabError, PlatformError, PlatformStopped, StartError, SupervisorLost, UnknownApp
+from ..errors import LabError, LabTimeout, PlatformError, PlatformStopped, StartError, SupervisorLost, UnknownApp
 from ..manifest import Manifest, PageTransport, ResourceLimits, parse_size
 from ..resources import manifests_folder
+from . import attaching
 from .app import App
-from .desktop_agent import NotebookAgent
+from .desktop_agent import NotebookAgent, title
 from .observers import ObserverThread
 from .overhearing import Overhearing
 from .panel import Panel
@@ -41,6 +42,10 @@ from .start import Held, SupervisorProcess
 
 EVENTS_KEPT = 10_000
 """Log entries kept in the kernel; the supervisor keeps as many."""
+CUT_SECONDS = 0.8
+"""Seconds after the end of its connection for which a supervisor has run on that is not gone."""
+STOP_SECONDS = 5.0
+"""Seconds beyond those that its apps get in which a supervisor has to do its stop."""
 WARNINGS_SAID = 20
 """Remarks about manifests that are said at once; a large directory may give many."""
 
@@ -70,15 +75,19 @@ class Platform(Overhearing, Reported, Panel):
     `labplatform/store.db` in the user's data folder.
     `alongside`: keep the platform this process started before, instead of replacing it. `auto_recover`: bring it back
     by itself when its supervisor is lost, as `restart` does by hand; not after the third loss within a minute.
+    `detached`: it outlives this process, until somebody stops it; `attach` takes part in it again. `name`: what it can
+    be called then.
 
-    Starts on first use, or as a context manager, which also stops it. Raises `ManifestError`, `StartError`.
+    Starts on first use, or as a context manager, which also stops it; one that is detached it lets go of. Raises
+    `ManifestError`, `StartError`.
     """
 
     state = traitlets.Enum(
-        ["new", "starting", "running", "stopped", "lost"],
+        ["new", "starting", "running", "stopped", "lost", "let-go"],
         "new",
         read_only=True,
-        help="The platform as a whole; lost is one whose supervisor ended and was not asked to: see `restart`.",
+        help="The platform as a whole; lost is one whose supervisor ended and was not asked to: see `restart`; let-go "
+        "one that runs on, and is not seen from here any more: see `detach`.",
     )
     problem = traitlets.Unicode(
         "", read_only=True, help="Why it is lost, or was stopped by somebody else, and what can be done; else empty."
@@ -119,8 +128,11 @@ class Platform(Overhearing, Reported, Panel):
         quiet: bool = False,
         store: str | Path | None = None,
         auto_recover: bool = False,
+        detached: bool = False,
+        name: str = "",
     ) -> None:
         super().__init__(messages_kept, watch_messages)
+        self.detached, self.attached, self.name = detached, False, attaching.checked_name(name)
         if isolation not in ("process", "shared-process", "shared-renderer"):
             raise ValueError(f'isolation is "process", "shared-process" or "shared-renderer", not {isolation!r}')
         if display not in ("auto", "offscreen"):
@@ -153,17 +165,21 @@ class Platform(Overhearing, Reported, Panel):
         if not 0 < resolver_timeout <= 50:
             raise ValueError(f"resolver_timeout is above 0 and at most 50 seconds, not {resolver_timeout!r}")
         self._resolver_timeout = resolver_timeout
-        self._resolving = Resolving(self)
-        self._alongside, self._quiet = alongside, quiet
+        self._order: m.SupervisorOrder | None = None
         self._store = Path(store).absolute() if store else user_data_path("labplatform", appauthor=False) / "store.db"
+        self._alongside = alongside
+        self._set_up(quiet, auto_recover, resolver)
         self._warn([*self._remarks, *(said for one in self._manifests.values() for said in one.warnings)])
+
+    def _set_up(self, quiet: bool, auto_recover: bool, resolver: Resolver | None) -> None:
+        self._quiet = quiet
+        self._resolving = Resolving(self)
         self._pid = os.getpid()
         self._lock = threading.RLock()
         self._news_lock = threading.Lock()
         self._by_name: dict[str, App] = {}
         self._entries: deque[m.Entry] = deque(maxlen=EVENTS_KEPT)
         self._watchers: dict[str, list[tuple[Callable[[m.Frame], None], float, int]]] = {}
-        self._order: m.SupervisorOrder | None = None
         self._process: Held | None = None
         self._connection: Connection | None = None
         self._end_lock = threading.Lock()
@@ -172,6 +188,60 @@ class Platform(Overhearing, Reported, Panel):
         self._enforcement: m.Enforcement | None = None
         self._agent = NotebookAgent(self)
         self.resolver = resolver
+
+    @classmethod
+    def attach(
+        cls,
+        which: int | str | Path | None = None,
+        timeout: float = 10.0,
+        *,
+        resolver: Resolver | None = None,
+        messages_kept: int = 1000,
+        watch_messages: bool = False,
+        auto_recover: bool = False,
+        quiet: bool = False,
+    ) -> Platform:
+        """Take part in a platform of yours that runs already: a detached one, or another notebook's.
+
+        `which`: its supervisor's PID, its name, or the path of its connection file; the only one if there is just one.
+        `timeout`: seconds in which it has to answer. The other arguments are as those of `Platform`.
+
+        What one side does the other sees, and both may do all that a platform can. `stop` stops it for everybody,
+        `detach` and the end of this process only let go of it. One that is not detached ends with the process that
+        started it; this one then says so. Raises `PlatformError` with a list of those that run where it is not clear
+        which one is meant or there is none, `LabTimeout` where its supervisor does not answer.
+        """
+        supported, remedy = machine.supported()
+        if not supported:
+            raise StartError(remedy)
+        deadline = time.monotonic() + timeout
+        there = attaching.find(which, timeout)
+        order, status = there.order(max(0.1, deadline - time.monotonic()))
+        platform = cls.__new__(cls)
+        Overhearing.__init__(platform, messages_kept, watch_messages)
+        platform._take_over(order)
+        platform._set_up(quiet, auto_recover, resolver)
+        platform._observers = ObserverThread()
+        platform.set_trait("state", "starting")
+        held = attaching.hold(there, status)
+        try:
+            platform._connect(held, there.about.token, max(1.0, deadline - time.monotonic()))
+        except BaseException:
+            platform._let_go(on=True)
+            raise
+        _present.add(platform)
+        platform.set_trait("state", "running")
+        platform._look_whether_it_ended()
+        return platform
+
+    def _take_over(self, order: m.SupervisorOrder) -> None:
+        """Be to this platform what the one is that started it."""
+        self._order = order
+        self.detached, self.attached, self.name = order.detached, True, order.name
+        self.isolation, self.page_transport = order.isolation, order.page_transport
+        self._manifests, self._remarks = order.manifests, order.remarks
+        self._max_message, self._store = order.max_message, Path(order.store)
+        self._alongside = True
 
     # --- start and stop
 
@@ -202,6 +272,7 @@ class Platform(Overhearing, Reported, Panel):
         return self
 
     def _start(self, timeout: float) -> None:
+        attaching.refuse_taken(self.name)
         order = self._order = self._new_order()
         if order.qt_platform == "offscreen" and not self._quiet:
             _say(f"labplatform: {order.display}")
@@ -233,6 +304,8 @@ class Platform(Overhearing, Reported, Panel):
             boundary=self._boundary,
             resolver_timeout=self._resolver_timeout,
             store=str(self._store),
+            detached=self.detached,
+            name=self.name,
         )
 
     def _connect(self, held: Held, token: str, timeout: float) -> None:
@@ -292,8 +365,13 @@ class Platform(Overhearing, Reported, Panel):
     def stop(self, timeout: float = 5.0) -> None:
         """Stop every app and the supervisor; nothing is left when this returns.
 
-        Apps get `timeout` seconds to close and are killed then. Does nothing on a platform that is not running.
+        That is for everybody who takes part in it, one that is detached or belongs to another notebook included;
+        `detach` only lets go. Apps get `timeout` seconds to close and are killed then, and so is a supervisor that does
+        not answer. Does nothing on a platform that is not running.
         """
+        self._stop(timeout, _who())
+
+    def _stop(self, timeout: float, by: str) -> None:
         if os.getpid() != self._pid:
             return
         self._refuse_in_observer("Platform.stop()")
@@ -307,13 +385,18 @@ class Platform(Overhearing, Reported, Panel):
             if self.state == "running":
                 self._why_over = "this platform was stopped; make a new Platform() to go on"
                 self.set_trait("state", "stopped")
+                pid, others = self.supervisor_pid, not self._quiet and (self.attached or self.detached)
                 try:
-                    self._connection.ask(m.Shutdown, type(None), timeout + 5, timeout=timeout)
+                    self._connection.ask(m.Shutdown, type(None), timeout + STOP_SECONDS, timeout=timeout, by=by)
+                except LabTimeout:
+                    self._process.end()
                 except LabError:
                     pass
                 finally:
-                    # Also when interrupted: to be let go of ends the supervisor in any case.
+                    # Also when interrupted: it has been asked to, and this process's own ends by being let go of.
                     self._let_go()
+                if others:
+                    _say(f"labplatform: platform {pid} was stopped, for everybody who took part in it")
             else:
                 if self.state == "lost":
                     self._why_over = "this platform was lost and then stopped; make a new Platform() to go on"
@@ -321,13 +404,45 @@ class Platform(Overhearing, Reported, Panel):
                 self._let_go()
             _present.discard(self)
 
-    def _let_go(self) -> None:
-        """End connections, supervisor and observers, in that order."""
+    def detach(self) -> None:
+        """Let go of the platform, and let it go on: one that is detached, or that `attach` has taken part in.
+
+        `Platform.attach` takes part in it again. What this one shows stays as it was last. Raises `PlatformError` for a
+        platform that would end with this process.
+        """
+        if os.getpid() != self._pid:
+            return
+        self._refuse_in_observer("Platform.detach()")
+        if not self._goes_on:
+            raise PlatformError(
+                "this platform ends with the process that started it, and that is this one; Platform(detached=True) "
+                "makes one that goes on"
+            )
+        self._recovery.give_up()
+        with self._lock:
+            if self.state != "running":
+                self._stop(0, "")
+                return
+            pid = self.supervisor_pid
+            self._why_over = f"platform {pid} was let go of here, and goes on; Platform.attach({pid}) takes part again"
+            self.set_trait("state", "let-go")
+            self._let_go(on=True)
+            _present.discard(self)
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether it does not end with this process."""
+        return self.detached or self.attached
+
+    def _let_go(self, on: bool = False) -> None:
+        """End connections, supervisor (unless it is to go `on`) and observers, in that order."""
         if self.state != "starting":
             self._agent.close()
         process, self._process = self._process, None
         self._hang_up()
-        if process and process.close() is None:
+        if process and on:
+            process.release()
+        elif process and process.close() is None:
             print(
                 f"labplatform: the guardian (PID {process.guardian_pid}) is still ending this platform's processes",
                 file=sys.stderr,
@@ -350,7 +465,7 @@ class Platform(Overhearing, Reported, Panel):
 
     def _replace_former(self) -> None:
         for former in list(_present):
-            if former is self or former._alongside:
+            if former is self or former._alongside or (former.detached and not self.detached):
                 continue
             if former.state in ("lost", "stopped"):
                 # Its guardian and its threads are still this process's to let go of.
@@ -365,7 +480,10 @@ class Platform(Overhearing, Reported, Panel):
         return self.start()
 
     def __exit__(self, *_: Any) -> None:
-        self.stop()
+        if self._goes_on:
+            self.detach()
+        else:
+            self.stop()
 
     # --- what there is
 
@@ -629,7 +747,7 @@ class Platform(Overhearing, Reported, Panel):
             self._observers.refuse_here(call)
 
     def _refuse_if_over(self) -> None:
-        if self.state in ("stopped", "lost"):
+        if self.state in ("stopped", "lost", "let-go"):
             error = SupervisorLost if self.state == "lost" else PlatformStopped
             raise error(self._why_over)
 
@@ -701,11 +819,27 @@ class Platform(Overhearing, Reported, Panel):
             if self.state != "running":
                 # Whoever starts it is told by what they wait for.
                 return
-            if reason == m.STOPPED:
-                why = "somebody else has stopped this platform; make a new Platform() to go on"
+            if reason.startswith(m.STOPPED):
+                by = reason.removeprefix(m.STOPPED_BY) if reason.startswith(m.STOPPED_BY) else "nobody knows who"
+                why = f"somebody else has stopped this platform: {by}"
+                if by == m.CONTROLLERS_END:
+                    why = f"this platform has ended with the process that started it ({self._order.controller_pid})"
+                why += "; make a new Platform() to go on"
                 self._is_over("stopped", why, "clean-exit", "the platform was stopped")
+            elif reason != m.GUARDIANS_END and self._process and self._process.outlives(CUT_SECONDS):
+                self._recovery.cut(reason)
             else:
                 self._recovery.lost(reason)
+
+    def _is_cut_off(self, why: str) -> None:
+        """It goes on, and cannot be seen or steered from here just now; this is said."""
+        self._resolving.ended()
+        self._why_over = why
+        self.set_trait("problem", why)
+        self.set_trait("state", "lost")
+        self._wake_all()
+        if not self._quiet:
+            _say(f"labplatform: {why}")
 
     def _look_whether_it_ended(self) -> None:
         """It may have ended while it was still starting, and then nobody has said so."""
@@ -771,6 +905,12 @@ def _checked(heartbeat: m.Heartbeat) -> m.Heartbeat:
     return heartbeat
 
 
+def _who() -> str:
+    """This process, as others are told of it."""
+    name = title() or "a notebook"
+    return f"{'a script' if name.startswith('-') else name} (process {os.getpid()})"
+
+
 def _say(line: str) -> None:
     """One line for the person: on the cell's output in a notebook, else on standard error."""
     ipython = sys.modules.get("IPython")
@@ -781,4 +921,7 @@ def _say(line: str) -> None:
 @atexit.register
 def _stop_all() -> None:
     for platform in list(_present):
-        platform.stop(timeout=1.0)
+        if platform._goes_on:
+            platform.detach()
+        else:
+            platform._stop(1.0, f"the end of {_who()}")

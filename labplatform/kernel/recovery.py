@@ -21,7 +21,8 @@ import msgspec
 from .. import discovery
 from .. import messages as m
 from ..errors import LabError, LabTimeout, LaunchError, PlatformError
-from .start import AttachedSupervisor, Held, SupervisorProcess
+from . import attaching
+from .start import Held, SupervisorProcess
 
 if TYPE_CHECKING:
     from .platform import Platform
@@ -47,6 +48,8 @@ class Recovery:
         self._losses: list[float] = []
         self._were_up: set[str] = set()
         self._lost_at = 0.0
+        self._cut = False
+        """Whether only the connection was lost, the last time."""
 
     # --- the loss; on the connection's thread
 
@@ -54,8 +57,7 @@ class Recovery:
         """The supervisor is gone, and every app with it."""
         platform = self._platform
         now = time.monotonic()
-        self._were_up = {app.name for app in platform.apps if app.state not in ("stopped", "failed")}
-        self._lost_at = time.time()
+        self._note_what_was(cut=False)
         self._losses = [at for at in self._losses if now - at < LOSSES_WITHIN] + [now]
         again = len(self._losses) < LOSSES
         self.under_way = self.auto and again
@@ -70,6 +72,21 @@ class Recovery:
         if self.under_way:
             threading.Thread(target=self._come_back, name="labplatform-recovery", daemon=True).start()
 
+    def cut(self, reason: str) -> None:
+        """This process's connection was ended, and the supervisor runs on."""
+        platform = self._platform
+        self._note_what_was(cut=True)
+        self.under_way = self.auto
+        remedy = "it is being connected again" if self.auto else "restart() takes part in it again"
+        platform._is_cut_off(f"the platform goes on, but has ended this connection to it ({reason}); {remedy}")
+        if self.auto:
+            threading.Thread(target=self._come_back, name="labplatform-recovery", daemon=True).start()
+
+    def _note_what_was(self, cut: bool) -> None:
+        self._cut = cut
+        self._were_up = {app.name for app in self._platform.apps if app.state not in ("stopped", "failed")}
+        self._lost_at = time.time()
+
     def give_up(self) -> None:
         """Somebody stops the platform: it is not to come back."""
         self._given_up.set()
@@ -79,9 +96,10 @@ class Recovery:
         try:
             with platform._lock:
                 if platform.state == "lost" and not self._given_up.is_set():
-                    code = self._end_former(time.monotonic() + BACK_SECONDS)
-                    if code == ENDED_FROM_OUTSIDE:
-                        raise PlatformError("somebody has ended it by force")
+                    if self._is_gone():
+                        code = self._end_former(time.monotonic() + BACK_SECONDS)
+                        if code == ENDED_FROM_OUTSIDE:
+                            raise PlatformError("somebody has ended it by force")
                     self.restart(BACK_SECONDS)
         except LabError as error:
             if not self._given_up.is_set():
@@ -96,6 +114,9 @@ class Recovery:
         """Bring a lost platform back; its lock is held. Raises `LabError`; interrupted, it is lost as before."""
         platform = self._platform
         deadline = time.monotonic() + seconds
+        if not self._is_gone():
+            self._connect_again(deadline)
+            return
         self._end_former(deadline)
         platform.set_trait("state", "starting")
         held: Held | None = None
@@ -114,16 +135,36 @@ class Recovery:
             self._undo(held)
             raise
 
+    def _is_gone(self) -> bool:
+        """Whether the supervisor is, and not only the connection to it."""
+        held = self._platform._process
+        return not self._cut or held is None or not held.outlives(0)
+
+    def _connect_again(self, deadline: float) -> None:
+        platform = self._platform
+        platform._hang_up()
+        platform.set_trait("state", "starting")
+        try:
+            platform._connect(platform._process, platform._address[1], max(1.0, deadline - time.monotonic()))
+        except BaseException:
+            platform._hang_up()
+            platform.set_trait("state", "lost")
+            raise
+        platform.set_trait("state", "running")
+        platform.set_trait("problem", "")
+        platform._connected_again()
+
     def _undo(self, held: Held | None) -> None:
         """Leave nothing running; what the store holds stays for another try."""
         platform = self._platform
+        # Before it hangs up: that is no other loss.
+        platform.set_trait("state", "lost")
         platform._hang_up()
         platform._process = None
         if held:
             held.abandon()
             held.close()
         platform._all_ended("killed", "the supervisor was lost")
-        platform.set_trait("state", "lost")
 
     def _end_former(self, deadline: float) -> int | None:
         """Wait until nothing is left of what was lost; the guardian's exit code. Raises `LabTimeout`."""
@@ -147,7 +188,7 @@ class Recovery:
         with _alone(Path(order.folder), deadline):
             for there in discovery.running(Path(order.folder)):
                 if there.about.session == order.session:
-                    return attached(there), there.about.token
+                    return attaching.hold(there, there.status()), there.about.token
             resume = m.Resumption(
                 at=self._lost_at,
                 log_behind=platform._entries[-1].seq if platform._entries else 0,
@@ -177,11 +218,6 @@ class Recovery:
         ]
         if gone or failed:
             raise LaunchError(f"the platform is back, but not all of its apps: {', '.join([*gone, *failed])}")
-
-
-def attached(there: discovery.Running) -> AttachedSupervisor:
-    """A handle on a supervisor that runs. Raises `LabTimeout`, `SupervisorLost` where it does not answer."""
-    return AttachedSupervisor(there.about, there.file, there.status().guardian_pid)
 
 
 @contextlib.contextmanager

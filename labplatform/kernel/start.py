@@ -44,8 +44,14 @@ class Held(Protocol):
     def release(self) -> None:
         """Let go of one that is to go on, and do not wait."""
 
+    def outlives(self, seconds: float) -> bool:
+        """Whether the supervisor still runs after so many seconds."""
+
     def abandon(self) -> None:
         """SIGKILL to a supervisor that nobody is to use any more, though what it keeps is to stay; see `close`."""
+
+    def end(self) -> None:
+        """SIGKILL to a supervisor that does not do as it is told; the guardian hears first that this is wanted."""
 
 
 class SupervisorProcess:
@@ -100,10 +106,15 @@ class SupervisorProcess:
         self._let_go()
         _released.append(self._process)
 
+    def outlives(self, seconds: float) -> bool:
+        return not _ended(self._supervisor, seconds)
+
     def abandon(self) -> None:
-        if self._supervisor is not None:
-            with contextlib.suppress(OSError):
-                signal.pidfd_send_signal(self._supervisor, signal.SIGKILL)
+        _send(self._supervisor, signal.SIGKILL)
+
+    def end(self) -> None:
+        self._process.terminate()
+        _send(self._supervisor, signal.SIGKILL)
 
     def _let_go(self) -> None:
         for pipe in (self._process.stdin, self._process.stdout):
@@ -143,28 +154,49 @@ class AttachedSupervisor:
         self.ready = m.SupervisorReady(pid=about.pid, port=about.port, connection_file=str(file))
         self.guardian_pid = guardian
         self._guardian = _handle(guardian)
+        self._supervisor = _handle(about.pid)
 
     def close(self, seconds: float = END_SECONDS) -> int | None:
-        if self._guardian is None:
-            return 0
-        # `poll` and not `select`, which takes no descriptor from 1024 on.
-        poller = select.poll()
-        poller.register(self._guardian, select.POLLIN)
-        gone = bool(poller.poll(max(0.0, seconds) * 1000))
+        gone = _ended(self._guardian, seconds)
         self.release()
         return 0 if gone else None
 
     def release(self) -> None:
-        if self._guardian is not None:
-            os.close(self._guardian)
-            self._guardian = None
+        for handle in (self._guardian, self._supervisor):
+            if handle is not None:
+                os.close(handle)
+        self._guardian = self._supervisor = None
+
+    def outlives(self, seconds: float) -> bool:
+        return not _ended(self._supervisor, seconds)
 
     def abandon(self) -> None:
-        """Nothing: it is others' as well."""
+        # It is others' as well, and does not end for this one.
+        self.release()
+
+    def end(self) -> None:
+        _send(self._guardian, signal.SIGTERM)
+        _send(self._supervisor, signal.SIGKILL)
 
 
 def _reap() -> None:
     _released[:] = [process for process in _released if process.poll() is None]
+
+
+def _ended(handle: int | None, seconds: float) -> bool:
+    """Whether a process has ended within so many seconds; without a handle it had before."""
+    if handle is None:
+        return True
+    # `poll` and not `select`, which takes no descriptor from 1024 on.
+    poller = select.poll()
+    poller.register(handle, select.POLLIN)
+    return bool(poller.poll(max(0.0, seconds) * 1000))
+
+
+def _send(handle: int | None, number: signal.Signals) -> None:
+    if handle is not None:
+        with contextlib.suppress(OSError):
+            signal.pidfd_send_signal(handle, number)
 
 
 def _handle(pid: int) -> int | None:

@@ -143,6 +143,12 @@ class Describe(Message, frozen=True, tag="describe"):
     id: int
 
 
+class TellOrder(Message, frozen=True, tag="tell-order"):
+    """What this platform was started with; answered with its `SupervisorOrder`."""
+
+    id: int
+
+
 class Subscribe(Message, frozen=True, tag="subscribe"):
     """From now on send every new log entry and status; answered with the log so far (`list[Entry]`)."""
 
@@ -180,10 +186,11 @@ class AnswerQuestion(Message, frozen=True, tag="answer-question"):
 
 
 class Shutdown(Message, frozen=True, tag="shutdown"):
-    """Stop every app, then the supervisor. Answered just before the connection closes."""
+    """Stop every app, then the supervisor. Answered just before the connection closes. `by`: who asks, in words."""
 
     id: int
     timeout: Timeout = 5.0
+    by: Annotated[str, msgspec.Meta(max_length=200)] = ""
 
 
 Request = (
@@ -200,6 +207,7 @@ Request = (
     | SendInput
     | Cancel
     | Describe
+    | TellOrder
     | Subscribe
     | Recall
     | RecallBriefs

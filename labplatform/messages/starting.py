@@ -10,7 +10,7 @@ import msgspec
 from ..manifest import Manifest, PageTransport
 from ..network import Network
 from .reports import CrashReport
-from .words import MAX_MESSAGE, BoundaryWish, Isolation, JsHeap, LimitsWish, MessageSize, Theme, Timeout
+from .words import MAX_MESSAGE, BoundaryWish, Isolation, JsHeap, LimitsWish, MessageSize, PlatformName, Theme, Timeout
 
 MOST_ORDER = 16 << 20
 """Bytes of an order, most of them manifests."""
@@ -70,7 +70,8 @@ class SupervisorOrder(msgspec.Struct, frozen=True, kw_only=True):
     choice between apps may take; with a launch and the wait for its listener it has to stay below the 100 s that an
     app's side of FDC3 waits. `store`: the file in which apps' states are kept; empty for a memory's length. `session`:
     what this platform's rows in the store are found by, also by a supervisor that takes a lost one's place. `resume`:
-    it takes one's place now. `detached`: it outlives its controller. `reporting`: of its apps' ends.
+    it takes one's place now. `detached`: it outlives its controller. `reporting`: of its apps' ends. `name`: what
+    people call it, if anything.
     """
 
     token: str
@@ -97,6 +98,7 @@ class SupervisorOrder(msgspec.Struct, frozen=True, kw_only=True):
     resume: Resumption | None = None
     detached: bool = False
     reporting: Reporting = Reporting()
+    name: PlatformName = ""
 
 
 class SupervisorReady(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,7 +112,8 @@ class SupervisorReady(msgspec.Struct, frozen=True, kw_only=True):
 
 class ConnectionFile(msgspec.Struct, frozen=True, kw_only=True):
     """What `platform-PID.json` in the runtime folder holds, readable by its owner alone. `created` guards against reuse
-    of the pid: it is the supervisor's start, in seconds since the epoch. `session`, `detached`: as in its order.
+    of the pid: it is the supervisor's start, in seconds since the epoch. `session`, `detached`, `name`: as in the
+    order.
     """
 
     pid: int
@@ -121,3 +124,4 @@ class ConnectionFile(msgspec.Struct, frozen=True, kw_only=True):
     controller_pid: int
     session: str = ""
     detached: bool = False
+    name: str = ""

@@ -38,7 +38,15 @@ MAX_HOST_FRAME = 64 << 20
 """Bytes of one frame between supervisor and app host; a picture of a large window is the largest."""
 
 STOPPED = "the platform was stopped"
-"""Why a connection is closed at the end that somebody wanted; any other end is a loss."""
+"""How the words begin with which a connection is closed at the end that somebody wanted, and STOPPED_BY who that was;
+any other end is a loss.
+"""
+STOPPED_BY = f"{STOPPED} by "
+CONTROLLERS_END = "its controller's end"
+"""Who stopped it where it does not outlive its controller, and that is gone."""
+GUARDIANS_END = "its guardian was killed"
+"""Why a supervisor has to end that nobody has stopped."""
+PlatformName = Annotated[str, msgspec.Meta(max_length=60)]
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True):

@@ -50,6 +50,7 @@ def write_connection_file(order: m.SupervisorOrder, supervisor: Supervisor) -> P
         controller_pid=order.controller_pid,
         session=order.session,
         detached=order.detached,
+        name=order.name,
     )
     temporary = path.with_suffix(".new")
     temporary.unlink(missing_ok=True)
@@ -113,9 +114,9 @@ async def serve(order: m.SupervisorOrder) -> None:
             supervisor.lost = lost
             stops.append(loop.create_task(supervisor.stop(ABANDONED_GRACE, by=why)))
 
-    watch(os.getppid(), lambda: end("the guardian's death", lost="its guardian was killed"))
+    watch(os.getppid(), lambda: end("the guardian's death", lost=m.GUARDIANS_END))
     if not order.detached:
-        watch(order.controller_pid, lambda: end("the controller's death"))
+        watch(order.controller_pid, lambda: end(m.CONTROLLERS_END))
     loop.add_signal_handler(signal.SIGTERM, lambda: end("SIGTERM"))
     for number in (signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, lambda: None)
@@ -127,11 +128,11 @@ async def serve(order: m.SupervisorOrder) -> None:
         if order.detached:
             hold_nothing()
         else:
-            watch_input(lambda: end("the controller's end"))
+            watch_input(lambda: end(m.CONTROLLERS_END))
         await supervisor.finished.wait()
         await supervisor.controllers.settle(0.5)
         path.unlink(missing_ok=True)
-        await supervisor.door.close(supervisor.lost or m.STOPPED)
+        await supervisor.door.close(supervisor.lost or supervisor.stopped_by())
     finally:
         path.unlink(missing_ok=True)
         # The guardian would do it, but this may be the end because the guardian is gone.

@@ -52,6 +52,8 @@ from .watch import Watch
 
 AGENT_GRACE = 5.0
 """Seconds after its page has loaded that the page agent may take to connect, before the app counts as ready without."""
+CLOSE_WORDS = 120
+"""Bytes of the reason why a connection is closed; a WebSocket takes 123."""
 STOP_GRACE = 1.0
 """Seconds that apps get to close when the whole platform stops or its controller is gone."""
 
@@ -95,6 +97,7 @@ class Supervisor:
         self._metrics: m.PlatformMetrics | None = None
         self._flushing = False
         self.stopping = False
+        self._stopped_by = ""
         self.lost = ""
         """Why this platform ends though nobody wanted it to; it may be brought back then. Empty otherwise."""
         self._ending: asyncio.Task[None] | None = None
@@ -133,6 +136,7 @@ class Supervisor:
         """End every app, then say so; nothing is left when this returns."""
         if not self.stopping:
             self.stopping = True
+            self._stopped_by = by
             if self.lost or (self.order.resume and not self.controllers.came):
                 self.roster.leave()
             self.resolving.close()
@@ -155,6 +159,11 @@ class Supervisor:
             self.remembering.end()
         await self.store.close()
         self.finished.set()
+
+    def stopped_by(self) -> str:
+        """Why its connections are closed, in as many words as fit there."""
+        words = m.STOPPED_BY + self._stopped_by if self._stopped_by else m.STOPPED
+        return words.encode()[:CLOSE_WORDS].decode(errors="ignore")
 
     # --- the lifecycle's two directions
 

@@ -67,6 +67,7 @@ class ControllerSpeaker:
             m.Watch: self._watch,
             m.SendInput: self._send_input,
             m.Describe: self._describe,
+            m.TellOrder: self._tell_order,
             m.Subscribe: self._subscribe,
             m.Recall: self._recall,
             m.RecallBriefs: self._recall_briefs,
@@ -360,6 +361,9 @@ class ControllerSpeaker:
     async def _describe(self, peer: Peer, request: m.Describe) -> m.PlatformStatus:
         return self._supervisor.describe()
 
+    async def _tell_order(self, peer: Peer, request: m.TellOrder) -> m.SupervisorOrder:
+        return msgspec.structs.replace(self._supervisor.order, resume=None)
+
     async def _subscribe(self, peer: Peer, request: m.Subscribe) -> list[m.Entry]:
         self.subscribed.add(peer)
         return list(self._supervisor.log)
@@ -385,4 +389,4 @@ class ControllerSpeaker:
 
     async def _shutdown(self, peer: Peer, request: m.Shutdown) -> None:
         # The supervisor's own task: it goes on even if nobody waits for it any more.
-        await asyncio.shield(self._supervisor.begin_stop(request.timeout, CONTROLLER))
+        await asyncio.shield(self._supervisor.begin_stop(request.timeout, request.by or CONTROLLER))

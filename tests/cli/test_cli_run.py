@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 
@@ -179,3 +180,27 @@ def test_what_a_name_means(tmp_path, monkeypatch):
         "ticker-list",
         "ticker-list",
     ]
+
+
+def test_a_detached_platform_goes_on_and_is_seen_joined_and_ended_by_its_name(cli):
+    assert "goes without --for" in cli("run", "--detach", "--for", "1", "ticker-list").stderr
+    failed = cli("run", "--detach", "--display", "offscreen", APPS / "raises", seconds=60)
+    assert failed.returncode == 1 and "no app is up, so the platform was stopped" in failed.stdout
+
+    one = cli("run", "--detach", "--name", "desk", "--display", "offscreen", APPS / "hello", seconds=60)
+    assert one.returncode == 0, one.stderr
+    pid = int(re.search(r"platform (\d+) goes on by itself with 1 app\n", one.stdout)[1])
+    assert "Platform.attach('desk')" in one.stdout and f"labplatform stop --platform {pid}" in one.stdout
+    try:
+        seen = cli("ps").stdout
+        assert re.search(rf"platform {pid}   desk   isolation process   detached   up ", seen) and "hello" in seen
+        (told,) = json.loads(cli("ps", "--json").stdout)
+        assert (told["name"], told["detached"], told["apps"][0]["state"]) == ("desk", True, "running")
+        taken = cli("run", "--json", "--detach", "--name", "desk", APPS / "hello")
+        assert taken.returncode == 1 and "called 'desk' is running already" in taken.stderr
+        unknown = cli("stop", "--platform", "disk")
+        assert unknown.returncode == 1 and f"is called 'disk'; running: {pid} ('desk', detached)" in unknown.stderr
+        assert "is stopped" in cli("stop", "hello", "--platform", "desk").stdout
+    finally:
+        ended = cli("stop", "--platform", "desk")
+    assert f"platform {pid} was stopped" in ended.stdout
