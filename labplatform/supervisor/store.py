@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import os
 import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from ..alone import LOOK_EVERY, alone
 from ..errors import StoreError
 from ..reports import archive
 
@@ -50,8 +50,6 @@ CREATE INDEX IF NOT EXISTS figures_by_age ON figures (ended, size);
 )
 BUSY_SECONDS = 5.0
 """Seconds that a write waits for another platform's to end."""
-LOOK_EVERY = 0.01
-"""Seconds between two tries to open a store that others are opening or closing."""
 TOGETHER = 256
 """Writes that are committed at once, at most."""
 MEMORY = ":memory:"
@@ -130,7 +128,8 @@ class Store:
     def _connect(self) -> sqlite3.Connection:
         try:
             if self.path is not None:
-                with _alone(self.path):
+                self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                with alone(self.path.parent, BUSY_SECONDS):
                     return self._open_file(self.path)
         except (OSError, sqlite3.Error, ValueError) as error:
             self._give_up(f"{self.path} cannot be used: {_words(error)}")
@@ -231,26 +230,6 @@ class Store:
     def _loop_call(self, function: Callable[..., None], *args: Any) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
             self._loop.call_soon_threadsafe(function, *args)
-
-
-@contextlib.contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Let nobody else open a store of this folder meanwhile. Raises `OSError` if somebody does for too long."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        deadline = time.monotonic() + BUSY_SECONDS
-        while True:
-            try:
-                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise
-            time.sleep(LOOK_EVERY)
-        yield
-    finally:
-        os.close(folder)
 
 
 def _words(error: Exception) -> str:

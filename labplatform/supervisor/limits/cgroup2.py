@@ -17,14 +17,12 @@ for.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
+from ...alone import alone
 from ...manifest import ResourceLimits
 from . import cgroupfs
 from .kernelgroup import most_threads, quota
@@ -72,7 +70,7 @@ class CgroupV2(Tier):
         self.leave_to_guardian(folder)
         self.give_back_later(above / LEAF)
         try:
-            with alone(above):
+            with alone(above, ALONE_SECONDS):
                 self._above = above
                 cgroupfs.remove_stale(above)
                 enable(above)
@@ -88,7 +86,7 @@ class CgroupV2(Tier):
             cgroupfs.remove(self.folder)
         if self._above is not None:
             # What others hold for too long stays for the last of them.
-            with contextlib.suppress(OSError), alone(self._above):
+            with contextlib.suppress(OSError), alone(self._above, ALONE_SECONDS):
                 give_back(self._above)
 
     def group(self, name: str, limits: ResourceLimits, breached: Breached) -> CgroupV2Group:
@@ -161,25 +159,6 @@ def _delegated(folder: Path) -> bool:
             if os.getxattr(folder, name) == b"1":
                 return True
     return False
-
-
-@contextlib.contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Let no other platform, and no guardian, change what a group is for meanwhile. Raises `OSError`."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        deadline = time.monotonic() + ALONE_SECONDS
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise
-            time.sleep(cgroupfs.PAUSE)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def enable(folder: Path) -> None:
