@@ -17,7 +17,7 @@ LOOK_EVERY = 0.01
 
 @contextlib.contextmanager
 def alone(folder: Path, seconds: float) -> Iterator[None]:
-    """Hold a folder's lock (`flock`). Raises `BlockingIOError` where somebody else holds it for `seconds`, `OSError`."""
+    """Hold a folder's lock (`flock`). Raises `BlockingIOError` if somebody else has it for `seconds`, `OSError`."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         deadline = time.monotonic() + seconds

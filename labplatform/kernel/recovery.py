@@ -7,7 +7,6 @@ new supervisor finds it there by the platform's session. The `Platform` and its 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import secrets
 import threading
@@ -20,6 +19,7 @@ import msgspec
 
 from .. import discovery
 from .. import messages as m
+from ..alone import alone
 from ..errors import LabError, LabTimeout, LaunchError, PlatformError
 from . import attaching
 from .start import Held, SupervisorProcess
@@ -223,16 +223,9 @@ class Recovery:
 @contextlib.contextmanager
 def _alone(folder: Path, deadline: float) -> Iterator[None]:
     """Let no other process of this user's bring a platform back meanwhile. Raises `LabTimeout`."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise LabTimeout("another process is bringing a platform back, and takes long") from None
-            time.sleep(0.02)
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(alone(folder, deadline - time.monotonic()))
+        except BlockingIOError:
+            raise LabTimeout("another process is bringing a platform back, and takes long") from None
         yield
-    finally:
-        os.close(descriptor)
