@@ -12,7 +12,6 @@ import os
 import random
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -242,8 +241,7 @@ class Supervisor:
         if slot.page:
             slot.page.cut("this instance has ended", CLOSE_GONE)
             slot.page = None
-        with suppress(KeyError):  # it may never have connected
-            slot.user_channel = self.router.user_channel_of(slot.instance)
+        slot.user_channel = self.user_channel(slot)
         coming_back = slot.life.recycling and slot.life.start_again
         if coming_back:
             self.router.expect_back(slot.instance)
@@ -270,6 +268,13 @@ class Supervisor:
         """An instance has ended for good: what it took part in hears so, and nobody is to choose it any more."""
         self.router.disconnect(instance_id)
         self.resolving.ended(instance_id)
+
+    def user_channel(self, slot: Slot) -> str | None:
+        """Which one an app is on, or was on when it ended, or is to begin on."""
+        try:
+            return self.router.user_channel_of(slot.instance)
+        except KeyError:
+            return slot.user_channel
 
     def join_channel(self, slot: Slot) -> None:
         """An app's new incarnation has connected: it begins on its user channel, if it has one."""
@@ -367,6 +372,7 @@ class Supervisor:
                 self._closed(slot, by)
             case m.WindowMoved(bounds=bounds):
                 slot.bounds = bounds
+                self.roster.note_later(slot)
             case m.RendererStarted(pid=pid):
                 slot.renderer = slot.host.machine_pid(pid) or None
                 self.touch(slot)

@@ -59,6 +59,11 @@ class PlatformDesk:
             # Who asked for it has its answer already, from the router.
             self._platform.log.remark(error.message, place=slot.name, level="warning")
 
+    def moved(self, instance_id: str) -> None:
+        """An instance is on another user channel now, or on none: one that takes a lost supervisor's place needs it."""
+        if slot := self._platform.slot_of(instance_id):
+            self._platform.roster.note_later(slot)
+
     def now(self) -> float:
         """The loop's clock, in seconds."""
         return self._loop.time()

@@ -26,10 +26,14 @@ SEEN_EVERY = 3600.0
 """Seconds between two words of a platform that it still lives."""
 REASON, DETAIL = "killed", "the supervisor was lost"
 """Why apps ended whose supervisor was."""
+OFTEN_SECONDS = 0.25
+"""Seconds after which what may change all the time is written: where a window is, and its user channel."""
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """What it takes to launch an app again where it was. `since`: as in `AppStatus`."""
+    """What it takes to launch an app again where it was. `since`: as in `AppStatus`. `user_channel`, `bounds`: what it
+    is on and where its window is, or was when it ended.
+    """
 
     manifest: Manifest
     limits: ResourceLimits
@@ -37,6 +41,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     since: float = 0.0
     opened_for: str = ""
     wish: m.Isolation | None = None
+    user_channel: str | None = None
+    bounds: m.Bounds | None = None
 
 
 class Roster:
@@ -52,6 +58,8 @@ class Roster:
         """Whether the platform ends, and what is on it now is to be brought back."""
         self._over = False
         self._seen: asyncio.TimerHandle | None = None
+        self._soon: asyncio.Handle | None = None
+        self._often: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Forget whom nobody will bring back, and say now and then that this platform is not one of them."""
@@ -64,17 +72,27 @@ class Roster:
 
     def note(self, slot: Slot) -> None:
         """Something about this app is another now; written on the loop's next turn."""
-        if not self._changed:
-            self._loop.call_soon(self._write)
+        if not self._soon:
+            self._soon = self._loop.call_soon(self._write)
+        self._changed.add(slot.name)
+
+    def note_later(self, slot: Slot) -> None:
+        """The same of what an app can change as often as it likes; written together with what else changes soon."""
+        if not self._often:
+            self._often = self._loop.call_later(OFTEN_SECONDS, self._write)
         self._changed.add(slot.name)
 
     def _write(self) -> None:
         changed, self._changed = self._changed, set()
+        for handle in (self._soon, self._often):
+            if handle:
+                handle.cancel()
+        self._soon = self._often = None
         if self._over:
             return
         now = time.time()
         rows = [
-            (self._session, slot.name, position, now, m.encode(_row(slot)))
+            (self._session, slot.name, position, now, m.encode(self._row(slot)))
             for position, slot in enumerate(self._platform.slots.values())
             if slot.name in changed
         ]
@@ -94,8 +112,9 @@ class Roster:
 
     def _end_writing(self) -> None:
         self._over = True
-        if self._seen:
-            self._seen.cancel()
+        for handle in (self._seen, self._soon, self._often):
+            if handle:
+                handle.cancel()
 
     def leave(self) -> None:
         """The platform ends, and is to be brought back as it is now."""
@@ -134,21 +153,23 @@ class Roster:
             return None, None
         slot = Slot(place, row.manifest, row.limits, row.wish)
         slot.opened_for = row.opened_for
+        slot.user_channel, slot.bounds = row.user_channel, row.bounds
         return slot, row
 
     def _say(self, text: str) -> None:
         self._platform.log.remark(text, kind="resume", level="error")
 
-
-def _row(slot: Slot) -> Row:
-    return Row(
-        manifest=slot.manifest,
-        limits=slot.limits,
-        life=slot.life,
-        since=slot.since,
-        opened_for=slot.opened_for,
-        wish=slot.wish,
-    )
+    def _row(self, slot: Slot) -> Row:
+        return Row(
+            manifest=slot.manifest,
+            limits=slot.limits,
+            life=slot.life,
+            since=slot.since,
+            opened_for=slot.opened_for,
+            wish=slot.wish,
+            user_channel=self._platform.user_channel(slot),
+            bounds=slot.bounds,
+        )
 
 
 # --- on the store's thread

@@ -14,10 +14,12 @@ import pytest
 from support.apps import APPS
 from support.processes import below, runs, send, until
 
+from labplatform import messages as m
 from labplatform.errors import LabTimeout, LaunchError, PlatformStopped, SupervisorLost
 from labplatform.kernel import recovery
 from labplatform.manifest import ResourceLimits
 from labplatform.supervisor import log as logs
+from labplatform.supervisor.roster import Row
 
 
 def _lose(lab) -> float:
@@ -36,6 +38,16 @@ def _rows(lab, table: str) -> list:
         db.close()
 
 
+def _row(lab, place: str) -> Row:
+    """What is kept of an app for a supervisor that takes a lost one's place."""
+    db = sqlite3.connect(lab._store)
+    try:
+        (data,) = db.execute("SELECT data FROM roster WHERE place = ?", (place,)).fetchone()
+    finally:
+        db.close()
+    return m.decode(data, Row)
+
+
 def test_a_lost_platform_comes_back_with_the_same_apps(platform, capfd):
     lab = platform(quiet=False, sampling=0.2)
     limits = ResourceLimits(max_processes=60)
@@ -44,6 +56,9 @@ def test_a_lost_platform_comes_back_with_the_same_apps(platform, capfd):
     ended.stop()
     hello.evaluate_js("lab.saveState({kept: 1})")
     hello.restart()
+    hello.evaluate_js("fdc3.joinUserChannel('fdc3.channel.4').then(() => null)")
+    hello.set_resource_limits(max_processes=55)
+    until(lambda: _row(lab, "hello").user_channel == "fdc3.channel.4", 5, "its channel to be kept")
     assert hello.incarnation == 2
     heard, contexts, pictures = [], [], []
     hello.observe(lambda change: heard.append(change.new), "state")
@@ -70,7 +85,8 @@ def test_a_lost_platform_comes_back_with_the_same_apps(platform, capfd):
     assert list(lab.apps) == apps and [app.name for app in apps] == ["hello", "hello-2", "steward", "neighbour"]
     assert [app.state for app in apps] == ["running", "running", "running", "stopped"]
     assert [app.incarnation for app in apps] == [3, 2, 2, 1]
-    assert (hello.limits.max_processes, second.limits.max_processes) == (60, None)
+    assert (hello.limits.max_processes, second.limits.max_processes) == (55, None)
+    assert hello.evaluate_js("fdc3.getCurrentChannel().then((channel) => channel.id)") == "fdc3.channel.4"
     state, restored = hello.evaluate_js("Promise.all([lab.getState(), lab.restored])")
     assert state == {"kept": 1} and restored["after"] == "killed" and restored["age"] >= 0
     until(lambda: heard[-1:] == ["running"], 5, "its observers to hear of it")

@@ -207,7 +207,7 @@ def test_where_nothing_can_be_written_it_is_kept_in_memory_and_the_log_says_so(t
         assert [entry.kind for entry in platform.events if "in memory" in entry.text] == ["store"]
 
 
-def test_the_window_is_where_it_was_moved_to_after_a_crash(tmp_path, monkeypatch):
+def test_the_window_is_where_it_was_moved_to_after_a_crash_and_a_lost_supervisor(tmp_path, monkeypatch):
     with display() as name:
         monkeypatch.setenv("DISPLAY", name)
         monkeypatch.delenv("QT_QPA_PLATFORM", raising=False)
@@ -225,4 +225,10 @@ def test_the_window_is_where_it_was_moved_to_after_a_crash(tmp_path, monkeypatch
             app.crash(how="abort")
             until_back(app, 1)
             until(lambda: window() is not None, 20, "its next window")
+            until(lambda: window()[2:6] == (620, 410, 310, 170), 10, "the place it had")
+            time.sleep(0.6)
+            os.kill(platform.supervisor_pid, signal.SIGKILL)
+            until(lambda: platform.state == "lost" and window() is None, 20, "the end of it all")
+            platform.restart()
+            until(lambda: window() is not None, 20, "its window of the next supervisor")
             until(lambda: window()[2:6] == (620, 410, 310, 170), 10, "the place it had")

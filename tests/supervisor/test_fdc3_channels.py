@@ -74,7 +74,7 @@ def test_a_listener_of_a_channel_that_is_not_joined_stays_there(trio):
     assert two.contexts == [AAPL]
 
 
-def test_joining_is_told_and_only_when_it_is_a_change(trio):
+def test_joining_is_told_and_only_when_it_is_a_change(world, trio):
     one = trio[0]
     assert current(one) is None
     join(one, RED)
@@ -84,6 +84,7 @@ def test_joining_is_told_and_only_when_it_is_a_change(trio):
     one.ask("leaveCurrentChannelRequest")
     assert one.events("channelChangedEvent") == [{"newChannelId": RED}, {"newChannelId": None}]
     assert trio[1].events("channelChangedEvent") == []
+    assert world.desk.moves == [one.id, one.id]
 
 
 def test_a_channel_picker_moves_an_app(world, trio):

@@ -35,6 +35,7 @@ class Desk:
         self.resolver: Resolver | None = None
         self.launched: list[tuple[str, str]] = []
         self.remarks: list[tuple[str, str]] = []
+        self.moves: list[str] = []
         self.broken: set[str] = set()
         self.time = 0.0
         self._timers: list[tuple[float, int, Timer]] = []
@@ -63,6 +64,9 @@ class Desk:
         instance = f"{app_id}-{len(self.launched)}"
         self.launched.append((app_id, instance))
         return instance
+
+    def moved(self, instance_id: str) -> None:
+        self.moves.append(instance_id)
 
     def now(self) -> float:
         return self.time

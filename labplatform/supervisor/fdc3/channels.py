@@ -175,9 +175,15 @@ class PrivateChannel(Channel):
 class Channels:
     """All channels of the platform, and the requests about them."""
 
-    def __init__(self, post: Post, listening: Callable[[Instance, ContextListener], None]) -> None:
+    def __init__(
+        self,
+        post: Post,
+        listening: Callable[[Instance, ContextListener], None],
+        moved: Callable[[Instance], None] = lambda instance: None,
+    ) -> None:
         self._post = post
         self._listening = listening
+        self._moved = moved
         self._kept = Kept()
         self.user: dict[str, Channel] = {
             f"fdc3.channel.{number}": Channel(
@@ -234,6 +240,7 @@ class Channels:
         # To all, whether they asked for it or not: the proxy of FDC3 2.2.0 listens without a request.
         payload = {"newChannelId": channel.id if channel else None}
         self._post.event(None, (instance,), "channelChangedEvent", payload, channel=channel and channel.id)
+        self._moved(instance)
 
     def forget(self, instance: Instance) -> None:
         """An instance is gone."""

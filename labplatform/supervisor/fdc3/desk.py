@@ -73,6 +73,9 @@ class Desk(Protocol):
         Should it end before it is ready, `Router.disconnect` is told so, as of every end. Raises `LabError`.
         """
 
+    def moved(self, instance_id: str) -> None:
+        """An instance has joined a user channel, or left the one it was on."""
+
     def now(self) -> float:
         """Seconds on the clock that `later` goes by."""
 

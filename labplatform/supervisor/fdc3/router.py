@@ -65,7 +65,7 @@ class Router:
         self._closed: dict[str, str] = {}
         self._post = Post()
         self._waits = Waits(desk, deadlines)
-        self._channels = Channels(self._post, self._waits.context_listener)
+        self._channels = Channels(self._post, self._waits.context_listener, lambda one: desk.moved(one.id))
         self._intents = Intents(self._post, desk, deadlines, self._instances, self._channels, self._waits)
         self._events = Events(self._post)
         apps = Apps(self._post, desk, self._instances, self._waits, __version__)
