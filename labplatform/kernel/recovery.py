@@ -50,6 +50,7 @@ class Recovery:
         self._lost_at = 0.0
         self._cut = False
         """Whether only the connection was lost, the last time."""
+        self._report: m.CrashReport | None = None
 
     # --- the loss; on the connection's thread
 
@@ -58,6 +59,7 @@ class Recovery:
         platform = self._platform
         now = time.monotonic()
         self._note_what_was(cut=False)
+        self._report = platform._report_loss(self._lost_at, reason, sorted(self._were_up))
         self._losses = [at for at in self._losses if now - at < LOSSES_WITHIN] + [now]
         again = len(self._losses) < LOSSES
         self.under_way = self.auto and again
@@ -69,6 +71,7 @@ class Recovery:
         else:
             remedy = REMEDY
         platform._is_over("lost", f"{what}; {remedy}", "killed", "the supervisor was lost")
+        platform._file_report(self._report)
         if self.under_way:
             threading.Thread(target=self._come_back, name="labplatform-recovery", daemon=True).start()
 
@@ -193,6 +196,7 @@ class Recovery:
                 at=self._lost_at,
                 log_behind=platform._entries[-1].seq if platform._entries else 0,
                 incarnations={app.name: app.incarnation for app in platform.apps},
+                lost=self._report,
             )
             order = msgspec.structs.replace(
                 order, token=secrets.token_urlsafe(32), controller_pid=os.getpid(), resume=resume

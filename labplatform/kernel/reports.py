@@ -6,14 +6,19 @@ see it; from the store where the platform is gone by then.
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import traitlets
 
+from .. import __version__
 from .. import messages as m
 from ..errors import BadRequest, LabError, PlatformError
+from ..manifest import size_in_words
 from ..reports import archive
 from .observers import Observable
 
@@ -115,12 +120,12 @@ class _Known:
     def __init__(self, platform: Reported, brief: m.CrashBrief) -> None:
         self.brief = brief
         self._platform = platform
-        self._all: m.CrashReport | None = None
+        self.all: m.CrashReport | None = None
 
     def full(self, seconds: float) -> m.CrashReport:
-        if self._all is None or not self._all.brief.complete:
-            self._all = self._platform._fetch_report(self.brief.number, self._all, seconds)
-        return self._all
+        if self.all is None or not self.all.brief.complete:
+            self.all = self._platform._fetch_report(self.brief.number, self.all, seconds)
+        return self.all
 
 
 class Reported(Observable):
@@ -130,14 +135,18 @@ class Reported(Observable):
 
     _connection: Connection | None
     _order: m.SupervisorOrder | None
-    _store: Path
+    metrics: m.PlatformMetrics | None
+    isolation: m.Isolation
+    supervisor_pid: int | None
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._known_reports: dict[int, _Known] = {}
         self._reports_lock = threading.Lock()
 
-    def _take_reports(self, briefs: tuple[m.CrashBrief, ...] | list[m.CrashBrief]) -> None:
+    def _take_reports(
+        self, briefs: Iterable[m.CrashBrief], whole: Mapping[int, m.CrashReport] = MappingProxyType({})
+    ) -> None:
         """New ones, or ones to which something was added; on the connection's thread, or its starter's."""
         with self._reports_lock:
             shown = {report.number: report for report in self.crash_reports}
@@ -148,6 +157,7 @@ class Reported(Observable):
                 elif known.brief == brief or (known.brief.complete and not brief.complete):
                     continue
                 known.brief = brief
+                known.all = whole.get(brief.number, known.all)
                 # Another object, for observers are told of a tuple that is another.
                 shown[brief.number] = CrashReport(known)
             self.set_trait("crash_reports", tuple(shown[number] for number in sorted(shown)))
@@ -155,6 +165,43 @@ class Reported(Observable):
     def _recall_reports(self, connection: Connection, seconds: float) -> None:
         """Those that were there before this connection."""
         self._take_reports(connection.ask(m.RecallBriefs, list[m.CrashBrief], seconds))
+
+    def _report_loss(self, at: float, why: str, apps: list[str]) -> m.CrashReport:
+        """The report of this platform's own end, which nobody else can make any more."""
+        supervisor = self.metrics.supervisor if self.metrics else None
+        evidence = [m.Evidence(at=at, text=why, level="error")]
+        if supervisor:
+            figures = f"{size_in_words(supervisor.memory)}, {supervisor.cpu:.0f} % of a core"
+            evidence.insert(0, m.Evidence(at=self.metrics.at, text=f"supervisor {supervisor.pid}: {figures}"))
+        brief = m.CrashBrief(
+            number=max(self._known_reports, default=0) + 1,
+            place="",
+            app_id="",
+            title="The platform",
+            at=at,
+            pid=self.supervisor_pid,
+            reason=m.SUPERVISOR_LOST,
+            sentence="Its supervisor ended, and every app with it.",
+            detail=why,
+            isolation=self.isolation,
+            uptime=at - supervisor.created if supervisor else None,
+        )
+        report = m.CrashReport(
+            brief=brief,
+            created=supervisor.created if supervisor else None,
+            evidence=tuple(evidence),
+            apps=tuple(apps),
+            lab=__version__,
+        )
+        self._take_reports([brief], {brief.number: report})
+        return report
+
+    def _file_report(self, report: m.CrashReport) -> None:
+        """Keep it, for a platform that nobody brings back as well."""
+        order = self._order
+        if order is not None and order.store:
+            with contextlib.suppress(LabError):
+                archive.write(Path(order.store), order.session, report)
 
     def _fetch_report(self, number: int, so_far: m.CrashReport | None, seconds: float) -> m.CrashReport:
         if self._observers is not None:
@@ -166,7 +213,8 @@ class Reported(Observable):
             except (PlatformError, BadRequest) as error:
                 gone = error
         try:
-            found = archive.read(self._store, self._order.session, number) if self._order else None
+            order = self._order
+            found = archive.read(Path(order.store), order.session, number) if order and order.store else None
         except LabError as error:
             found, gone = None, gone or error
         if found or so_far:

@@ -27,12 +27,13 @@ class ReportedExit(msgspec.Struct, frozen=True, kw_only=True):
 
 class ReportedMessage(msgspec.Struct, frozen=True, kw_only=True):
     """A message that it sent (`out`) or was sent: not what stood in it. `at`: seconds since the epoch. `peers`: names
-    of the other side. `type`: DACP's. `size`: bytes.
+    of the other side, and how many more they were. `type`: DACP's. `size`: bytes.
     """
 
     at: float
     out: bool
     peers: tuple[str, ...]
+    more_peers: int = 0
     type: str
     channel: str | None = None
     intent: str | None = None
@@ -48,6 +49,9 @@ class ReportedLine(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     source: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.level}: {self.text} ({self.source})"
+
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """What the machine or the platform had to say of it. `at`: seconds since the epoch, where that is known."""
@@ -55,6 +59,15 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     at: float | None = None
     level: Literal["info", "warning", "error"] = "info"
+
+
+class ReportedLook(msgspec.Struct, frozen=True, kw_only=True):
+    """What one of its processes was doing (`doing`, in words), and the percent of a core it used at its last sample."""
+
+    role: str
+    pid: int
+    doing: str
+    cpu: float | None = None
 
 
 class ReportedNeighbour(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,27 +93,22 @@ class ReportedPicture(msgspec.Struct, frozen=True, kw_only=True):
     at: float
 
 
-class Kept(msgspec.Struct, frozen=True, kw_only=True):
-    """Something of it that is there again, or that is lost: `what`, and `how` old, exact or whole, in words."""
-
-    what: str
-    how: str = ""
-
-
 class CrashReport(msgspec.Struct, frozen=True, kw_only=True):
     """All that is known of one end.
 
-    `created`, `ready_at`: when its process was created, and it was ready, in seconds since the epoch. `exit`: how its
-    process ended. `tier`, `limits`: what it was held to. `limit`, `seen`: bytes or processes, where one was exceeded.
-    `figures`: of the whole tree and of each process, the last minute and what came after. `messages`, `console`: oldest
-    first. `stderr`: the last that its host printed. `traceback`: a Python traceback or JavaScript stack. `restored`:
-    what the page that came after it was told; `kept` and `lost`: the same in words. `state_size`: bytes of its saved
-    state; the state itself never is in a report. `noticed_after`: seconds from its fault to its notice, where `noticed`
-    says what that was measured from. `unacknowledged`: messages sent to it that it had not said to have. `apps`: who
-    was lost with a supervisor. `lab`: the version that wrote it.
+    `glyph`: the app's, as a `data:` address. `created`, `ready_at`: when its process was created, and when it was
+    ready, in seconds since the epoch. `exit`: how its process ended. `tier`, `limits`: what it was held to. `limit`,
+    `seen`: bytes or processes, where one was exceeded. `figures`: of the whole tree and of each process, the last
+    minute and what came after. `looks`: what its processes were doing when it was ended for its silence. `messages`,
+    `console`: oldest first. `stderr`: the last that its host printed. `traceback`: a Python traceback or JavaScript
+    stack. `restored`: what the page that came after it was told. `state_size`: bytes of its saved state; the state
+    itself never is in a report. `noticed_after`: seconds from its fault to its notice, where `noticed` says what that
+    was measured from. `unacknowledged`: messages sent to it that it had not said to have. `owed`: intents whose result
+    it still owed. `apps`: who was lost with a supervisor. `lab`: the version that wrote it.
     """
 
     brief: CrashBrief
+    glyph: str = ""
     created: float | None = None
     ready_at: float | None = None
     exit: ReportedExit | None = None
@@ -109,16 +117,16 @@ class CrashReport(msgspec.Struct, frozen=True, kw_only=True):
     limit: int | None = None
     seen: int | None = None
     figures: Recalled = Recalled()
+    looks: tuple[ReportedLook, ...] = ()
     messages: tuple[ReportedMessage, ...] = ()
     unacknowledged: int = 0
+    owed: tuple[str, ...] = ()
     console: tuple[ReportedLine, ...] = ()
     stderr: str = ""
     traceback: str = ""
     picture: ReportedPicture | None = None
     restored: Restored | None = None
     state_size: int | None = None
-    kept: tuple[Kept, ...] = ()
-    lost: tuple[Kept, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     noticed_after: float | None = None
     noticed: str = ""

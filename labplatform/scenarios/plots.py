@@ -13,9 +13,9 @@ import numpy as np
 from bokeh.models import Label
 from bokeh.plotting import figure
 
+from .. import colours
+from ..colours import GROUNDS, Theme
 from ..kernel.app import App
-from ..kernel.widgets import colours
-from ..kernel.widgets.colours import GROUNDS, Theme
 from ..kernel.widgets.figure import Figure
 from ..manifest import parse_size
 

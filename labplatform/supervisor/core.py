@@ -36,6 +36,7 @@ from .log import Log
 from .notebooks import NotebookSpeaker
 from .pages import PageSpeaker
 from .peer import CLOSE_GONE
+from .pictures import Pictures
 from .recycling import Recycling
 from .remembering import Remembering
 from .reports import Reports
@@ -104,6 +105,7 @@ class Supervisor:
         self.recycling = Recycling(self)
         self.watch = Watch(self, self.hosts)
         self.heartbeats = Heartbeats(self)
+        self.pictures = Pictures(self)
 
     # --- start and stop
 
@@ -119,11 +121,13 @@ class Supervisor:
         await self.door.open()
         self.watch.start()
         self.heartbeats.start()
+        self.pictures.start()
         self.roster.start()
         self.remembering.start()
         if self.order.resume:
             await self.reports.resume(self.order.resume)
             await self.roster.resume(self.order.resume)
+            self.reports.resumed(self.order.resume)
 
     def begin_stop(self, grace: float, by: str) -> asyncio.Task[None]:
         """End every app and then the platform, in a task of its own; asked again, the same one."""
@@ -148,6 +152,7 @@ class Supervisor:
         await self.hosts.end_all(2)
         self.watch.stop()
         self.heartbeats.stop()
+        self.pictures.stop()
         await self.limits.close()
         self.reports.end()
         if self.roster.left:
@@ -174,6 +179,8 @@ class Supervisor:
             return
         if slot.life.state is not was.state:
             slot.since = event.at
+            if slot.state is State.UNRESPONSIVE:
+                slot.silent_at = event.at
         self.log.lifecycle(slot.name, slot.instance, was.state, slot.life, event)
         self.roster.note(slot)
         self.reports.note(slot, event)
@@ -200,6 +207,8 @@ class Supervisor:
                 else:
                     self.ended(slot, endings.Ending("clean-exit", "it was asked to stop before it had a process"))
             case lifecycle.End(reason, detail):
+                if reason == "unresponsive":
+                    self.reports.look_at(slot)
                 if reason == "launch-failed":
                     detail = f"{detail}; {slot.awaited}"
                 self.hosts.end(slot, endings.Ending(reason, detail))
@@ -391,7 +400,7 @@ class Supervisor:
             case m.WindowAnswer():
                 self.resolving.answered_in_window(slot, message)
             case m.Console(level=level, text=text, source=source):
-                slot.console.append(f"{level}: {text} ({source})")
+                slot.console.append(m.ReportedLine(at=time.time(), level=level, text=text, source=source))
                 if level == "error" and slot.may_complain():
                     self.log.remark(f"{text} ({source})", kind="console", place=slot.name, level="warning")
 
@@ -452,6 +461,7 @@ class Supervisor:
 
     def _service_failed(self, slot: Slot, text: str, last: str) -> None:
         self.log.remark(f"its Python side raised:\n{text}", kind="traceback", place=slot.name, level="error")
+        slot.traceback = text
         if slot.has_page and slot.state is not State.STARTING:
             return
         host = slot.host

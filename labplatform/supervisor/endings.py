@@ -97,6 +97,14 @@ def python_stack(stderr: str) -> str:
     return stderr[start:].split("Extension modules:")[0].rstrip() if start >= 0 else ""
 
 
+def javascript_stack(stderr: str) -> str:
+    """What V8 printed when it ended a renderer for want of heap: the last collections, and its stack; "" otherwise."""
+    start = max(stderr.rfind("<--- Last few GCs --->"), stderr.rfind("<--- JS stacktrace --->"))
+    first = stderr.rfind("<--- Last few GCs --->")
+    start = first if first >= 0 else start
+    return stderr[start:].rstrip() if start >= 0 else ""
+
+
 def cause(stderr: str) -> str:
     """The line of a host's stderr that says why it ended: a missing library, a lost display, a Python exception."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]

@@ -85,6 +85,12 @@ class Series:
         times = next(iter(self.columns.values()))
         return times[self._start] if len(times) > self._start else inf
 
+    def values(self, names: tuple[str, ...], since: float, until: float) -> list[float]:
+        """What is known of these columns between two moments, both included; in no order."""
+        times = next(iter(self.columns.values()))
+        first, end = bisect_left(times, since, self._start), bisect_right(times, until, self._start)
+        return [value for name in names for value in self.columns[name][first:end] if value == value]
+
     def between(self, after: float, until: float = inf, most: int | None = None) -> Columns:
         """The rows after a time, up to and with another; no more than the first `most`."""
         times = next(iter(self.columns.values()))

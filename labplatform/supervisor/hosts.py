@@ -118,7 +118,7 @@ class Hosts:
                 )
                 return
         manifest = slot.manifest
-        restored = self._platform.keeping.restored(slot, slot.ended_at)
+        restored = slot.restored = self._platform.keeping.restored(slot, slot.ended_at)
         slot.tier = self._platform.limits.name if isolation == "process" else "off"
         if again:
             order: Any = m.ReloadInstance(
@@ -361,6 +361,7 @@ class Hosts:
         if stack := endings.python_stack(host.stderr_tail):
             self._platform.log.remark(stack, kind="traceback", place=host.order.title, level="error")
         exit = endings.host_exit(host.pid or host.root, returncode)
+        self._platform.reports.host_gone(host, exit)
         tenants = self.tenants(host)
         live = [slot for slot in tenants if slot.live]
         for slot in tenants:

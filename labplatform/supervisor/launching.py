@@ -115,7 +115,7 @@ class Launching:
                 message = f"{message}. {lacking}"
             stderr = slot.host.stderr_tail[-4000:] if slot.host else ""
             raise LaunchError(
-                message, app=slot.name, reason=slot.life.reason, stderr=stderr, console=list(slot.console)
+                message, app=slot.name, reason=slot.life.reason, stderr=stderr, console=list(map(str, slot.console))
             )
 
     async def _lacking_libraries(self, detail: str) -> str:

@@ -38,6 +38,15 @@ class Log:
     def __iter__(self):
         return iter(self._entries)
 
+    def since(self, at: float) -> list[Entry]:
+        """Those from a moment on, in seconds since the epoch; oldest first."""
+        found = []
+        for entry in reversed(self._entries):
+            if entry.time < at:
+                break
+            found.append(entry)
+        return found[::-1]
+
     def lifecycle(
         self, place: str, instance: str, was: lifecycle.State, life: lifecycle.Life, event: lifecycle.Event
     ) -> None:

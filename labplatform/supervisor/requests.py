@@ -347,6 +347,7 @@ class ControllerSpeaker:
                 new: Any = hashlib.blake2b(bytes(raw), digest_size=16).digest()
                 if new != seen:
                     picture = m.decode(raw, m.Picture)
+                    self._supervisor.pictures.seen(slot, picture)
                     peer.send(m.Frame(place=place, data=picture.data, width=picture.width, height=picture.height))
             except LabError as error:
                 new = error.message if isinstance(error, NotRunning) else str(slot.state)

@@ -83,6 +83,11 @@ class Session:
         """The page has had the first `count` messages of the session."""
         self._forget(count - (self._sent - len(self._kept)))
 
+    @property
+    def unacknowledged(self) -> int:
+        """Messages that the page was sent, or is to be sent, and has not said to have."""
+        return len(self._kept)
+
     def _forget(self, count: int) -> None:
         for _ in range(min(count, len(self._kept))):
             self._kept_bytes -= len(self._kept.popleft())

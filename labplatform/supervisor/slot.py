@@ -48,8 +48,10 @@ class Slot:
         self.since = 0.0
         self.ended_at = 0.0
         """When its last incarnation ended, in seconds since the epoch; 0 before that."""
+        self.silent_at = 0.0
+        """When it was called unresponsive last, likewise."""
         self.ready_at: float | None = None
-        self.console: deque[str] = deque(maxlen=CONSOLE_KEPT)
+        self.console: deque[m.ReportedLine] = deque(maxlen=CONSOLE_KEPT)
         self.processes: tuple[m.ProcessInfo, ...] = ()
         self.history = History()
         self.sandbox = m.SandboxInfo(why="no renderer has been looked at yet")
@@ -98,6 +100,14 @@ class Slot:
         self.silences: tuple[float, float] | None = None
         """Seconds for which it had answered nothing: when it was first called unresponsive, and at the last look."""
         self.metrics: m.AppMetrics | None = None
+        self.traceback = ""
+        """What its Python side raised, if it did."""
+        self.picture: m.ReportedPicture | None = None
+        """The last one of its window."""
+        self.last_look: tuple[m.ReportedLook, ...] = ()
+        """How its processes were when it was ended for its silence."""
+        self.restored: m.Restored | None = None
+        """What its page was told of the one before it."""
         self.page_figures = PageFigures()
         self.page_pulse = Pulse()
         self.gui_pulse = Pulse()

@@ -11,8 +11,8 @@ import anywidget
 import traitlets
 from bokeh.embed import json_item
 
+from ...colours import THEMES, Theme
 from . import library
-from .colours import THEMES, Theme
 from .page_side import page_side
 
 

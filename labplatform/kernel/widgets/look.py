@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ...colours import NOBODY, shades
 from ...glyph import glyph_of
 from ...manifest import Manifest
-from .colours import NOBODY, shades
 
 if TYPE_CHECKING:
     from ..app import App

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -16,6 +17,24 @@ if TYPE_CHECKING:
     from .intents import Owed
 
 Send = Callable[[bytes], None]
+RECENT = 50
+"""Messages from and to an instance that are remembered, without what stood in them."""
+
+
+class Passed(NamedTuple):
+    """A message that went from one instance to others, by its outside. Made for each, so a plain tuple stands for it.
+
+    `at`: seconds on `time.perf_counter`. `sender`: `None` for the platform itself. `size`: bytes, as sent to each.
+    """
+
+    at: float
+    type: str
+    sender: Instance | None
+    receivers: tuple[Instance, ...]
+    channel: str | None
+    context_type: str | None
+    intent: str | None
+    size: int
 
 
 class Instance:
@@ -35,6 +54,7 @@ class Instance:
         "opened_at",
         "owes",
         "private",
+        "recent",
         "record",
         "send",
         "source",
@@ -67,6 +87,8 @@ class Instance:
         """Intents that were delivered to it and whose result is still to come, by event."""
         self.awaits: dict[str, Owed] = {}
         """Intents that it raised and whose result is still to come, by event."""
+        self.recent: deque[tuple[Any, ...]] = deque(maxlen=RECENT)
+        """What it said and heard last."""
         self.acknowledged: str | None = None
         """The last heartbeat it acknowledged."""
 

@@ -1,4 +1,6 @@
-"""Hands messages from one instance to others, and tells a tap of each. Supervisor, fdc3."""
+"""Hands messages from one instance to others, lets both remember the last ones, and tells a tap of each. Supervisor,
+fdc3.
+"""
 
 from __future__ import annotations
 
@@ -73,10 +75,18 @@ class Post:
         `since`: when the request that caused it came in, if that is not the one which is being answered.
         """
         data = event(type, payload, uuid)
+        if type == UNTOLD:
+            for receiver in receivers:
+                receiver.send(data)
+            return
+        passed = (perf_counter(), type, sender, receivers, channel, context_type, intent, len(data))
         for receiver in receivers:
             if receiver is not sender or echo:
                 receiver.send(data)
-        if self.tap is not None and type != UNTOLD:
+                receiver.recent.append(passed)
+        if sender is not None:
+            sender.recent.append(passed)
+        if self.tap is not None:
             if sender in receivers and not echo:
                 receivers = tuple(receiver for receiver in receivers if receiver is not sender)
             came_in = self._came_in if since is None else since
@@ -89,9 +99,12 @@ class Post:
         """Send an intent's result to who raised it: a second response to that request, caused by another instance."""
         type = "raiseIntentResultResponse"
         data = request.respond(type, payload)
+        heard = (request.sender,) if data else ()
+        context = payload.get("intentResult", {}).get("context")
+        kind = context_type(context) if context is not None else None
+        passed = (perf_counter(), type, sender, heard, None, kind, intent, len(data))
+        for instance in (sender, *heard):
+            instance.recent.append(passed)
         if self.tap is not None:
-            heard = (request.sender,) if data else ()
-            context = payload.get("intentResult", {}).get("context")
-            kind = context_type(context) if context is not None else None
             self.passed += 1
             self.tap.append(Routed(type, sender, heard, data, None, kind, intent, self._came_in, perf_counter()))

@@ -19,7 +19,7 @@ from .desk import Deadlines, Desk
 from .directory import AppRecord
 from .errors import E, Refused, malformed
 from .events import Events
-from .instances import Instance, Request, Send
+from .instances import Instance, Passed, Request, Send
 from .intents import Intents
 from .post import Post, Routed
 from .waits import Waits
@@ -131,6 +131,8 @@ class Router:
             instance.gone = True
             self._channels.forget(instance)
             self._intents.forget(instance)
+            # It remembers others, as they do it, and shall not keep them.
+            instance.recent.clear()
             self._close(instance)
         self._waits.ended(instance_id, opened=bool(instance and instance.opened))
 
@@ -164,6 +166,16 @@ class Router:
     def passed(self) -> int:
         """How many messages were noted there, those included for which there was no room."""
         return self._post.passed
+
+    def recent(self, instance_id: str) -> list[Passed]:
+        """What an instance said and heard last, oldest first; nothing of one that is not connected."""
+        instance = self._instances.get(instance_id)
+        return [Passed(*passed) for passed in instance.recent] if instance else []
+
+    def owed(self, instance_id: str) -> tuple[str, ...]:
+        """The intents that were delivered to an instance, and whose result is still to come from it."""
+        instance = self._instances.get(instance_id)
+        return tuple(owed.intent for owed in instance.owes.values()) if instance else ()
 
     @property
     def user_channels(self) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from labplatform.kernel.widgets import colours
+from labplatform import colours
 
 
 @pytest.mark.parametrize("theme", colours.THEMES)

@@ -1,4 +1,4 @@
-"""An app's colour where it is a line or a word: as little of the theme's ink in it as makes it visible. Pure; kernel.
+"""An app's colour where it is a line or a word: as little of the theme's ink in it as makes it visible. Pure.
 
 The bounds are those of WCAG 2.2 (https://www.w3.org/TR/WCAG22/#contrast-minimum, #non-text-contrast).
 """
