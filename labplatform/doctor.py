@@ -372,7 +372,8 @@ def _boundary() -> Check:
     if found["kind"] == "bubblewrap":
         return Check("boundary", "ok", "each app is in a bubblewrap sandbox of its own")
     if found["kind"] == "landlock":
-        return Check("boundary", "ok", f"each app is confined by Landlock; no better, for {why}", remedy)
+        said = "each app is confined by Landlock, which keeps it from no socket in the file system"
+        return Check("boundary", "ok", f"{said}; no better, for {why}", remedy)
     return Check("boundary", "warning", f"apps of one user can read one another: {why}", remedy)
 
 

@@ -102,6 +102,9 @@ def tests(run: str, *options: str, become: int = 0) -> str:
         "HOME": "/tmp",
         # The machine's own out-of-memory killer may be called here.
         "LABPLATFORM_GUEST": "1",
+        # To import them takes longer, on a computed machine, than the tests: these need none of pytest's plugins but
+        # those named below, and no fixtures of other folders.
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
     }
     if _accelerator() == "tcg":
         environ["LABPLATFORM_PATIENCE"] = "10"
@@ -110,6 +113,9 @@ def tests(run: str, *options: str, become: int = 0) -> str:
         "-q",
         "--rootdir",
         str(ROOT),
+        "--noconftest",
+        "-p",
+        "pytest_timeout",
         "-p",
         "support.reports",
         "-p",
