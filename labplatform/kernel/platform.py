@@ -64,6 +64,7 @@ class Platform(Overhearing, Reported, Panel):
     MiB to 4 GiB; V8 ends it there. `heartbeat`: how a hang is noticed. `limits`: how the limits of apps are enforced,
     "auto" for the best way that works here, else "cgroup-v2", "systemd", "cgroup-v1", "watchdog" or "off";
     `enforcement` says what came of it. `sampling`: seconds between two readings of memory and CPU, 0.1 to 10.
+    `recycle_at_once`: how many apps are recycled at one time; each takes a second process meanwhile.
     `boundary`: what the system puts between apps, "auto" for the strongest that works here, "bubblewrap", "landlock" or
     "off".
     `page_transport`: how pages reach the platform, unless their manifests say: by a "websocket" of their own, through
@@ -117,6 +118,7 @@ class Platform(Overhearing, Reported, Panel):
         heartbeat: m.Heartbeat | None = None,
         limits: m.LimitsWish = "auto",
         sampling: float = 1.0,
+        recycle_at_once: int = 1,
         page_transport: PageTransport = "auto",
         boundary: m.BoundaryWish = "auto",
         max_message: int | str = m.MAX_MESSAGE,
@@ -162,6 +164,9 @@ class Platform(Overhearing, Reported, Panel):
         if not 0.1 <= sampling <= 10:
             raise ValueError(f"sampling is 0.1 to 10 seconds, not {sampling!r}")
         self._sampling = float(sampling)
+        if isinstance(recycle_at_once, bool) or recycle_at_once not in range(1, m.MOST_RECYCLED + 1):
+            raise ValueError(f"recycle_at_once is 1 to {m.MOST_RECYCLED}, not {recycle_at_once!r}")
+        self._recycle_at_once = recycle_at_once
         if not 0 < resolver_timeout <= 50:
             raise ValueError(f"resolver_timeout is above 0 and at most 50 seconds, not {resolver_timeout!r}")
         self._resolver_timeout = resolver_timeout
@@ -301,6 +306,7 @@ class Platform(Overhearing, Reported, Panel):
             max_message=self._max_message,
             limits=self._limits,
             sampling=self._sampling,
+            recycle_at_once=self._recycle_at_once,
             boundary=self._boundary,
             resolver_timeout=self._resolver_timeout,
             store=str(self._store),

@@ -10,7 +10,18 @@ import msgspec
 from ..manifest import Manifest, PageTransport
 from ..network import Network
 from .reports import CrashReport
-from .words import MAX_MESSAGE, BoundaryWish, Isolation, JsHeap, LimitsWish, MessageSize, PlatformName, Theme, Timeout
+from .words import (
+    MAX_MESSAGE,
+    MOST_RECYCLED,
+    BoundaryWish,
+    Isolation,
+    JsHeap,
+    LimitsWish,
+    MessageSize,
+    PlatformName,
+    Theme,
+    Timeout,
+)
 
 MOST_ORDER = 16 << 20
 """Bytes of an order, most of them manifests."""
@@ -70,12 +81,12 @@ class SupervisorOrder(msgspec.Struct, frozen=True, kw_only=True):
     `token`: what a controller must know. `qt_platform`: as in `HostOrder`; `display`: how windows are shown, in words.
     `remarks`: what was passed over when the manifests were read, for the log. `network`: the pages' way to the web.
     `page_transport`: how pages reach the supervisor, where their manifests do not say. `max_message`: bytes that an app
-    may send in one message. `sampling`: seconds between two looks at memory and CPU. `resolver_timeout`: seconds that a
-    choice between apps may take; with a launch and the wait for its listener it has to stay below the 100 s that an
-    app's side of FDC3 waits. `store`: the file in which apps' states are kept; empty for a memory's length. `session`:
-    what this platform's rows in the store are found by, also by a supervisor that takes a lost one's place. `resume`:
-    it takes one's place now. `detached`: it outlives its controller. `reporting`: of its apps' ends. `name`: what
-    people call it, if anything.
+    may send in one message. `sampling`: seconds between two looks at memory and CPU. `recycle_at_once`: how many apps
+    may be given a fresh process at one time. `resolver_timeout`: seconds that a choice between apps may take; with a
+    launch and the wait for its listener it has to stay below the 100 s that an app's side of FDC3 waits. `store`: the
+    file in which apps' states are kept; empty for a memory's length. `session`: what this platform's rows in the store
+    are found by, also by a supervisor that takes a lost one's place. `resume`: it takes one's place now. `detached`: it
+    outlives its controller. `reporting`: of its apps' ends. `name`: what people call it, if anything.
     """
 
     token: str
@@ -96,6 +107,7 @@ class SupervisorOrder(msgspec.Struct, frozen=True, kw_only=True):
     page_transport: PageTransport = "auto"
     max_message: MessageSize = MAX_MESSAGE
     sampling: Annotated[float, msgspec.Meta(ge=0.1, le=10)] = 1.0
+    recycle_at_once: Annotated[int, msgspec.Meta(ge=1, le=MOST_RECYCLED)] = 1
     resolver_timeout: Annotated[float, msgspec.Meta(gt=0, le=50)] = 45.0
     store: str = ""
     session: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] = msgspec.field(default_factory=_new_session)

@@ -26,6 +26,8 @@ MAX_MESSAGE = 1 << 20
 LEAST_MESSAGE, MOST_MESSAGE = 16 << 10, 4 << 20
 """Between which it may say something else: a few of the largest still fit into what is kept for one who is away."""
 MessageSize = Annotated[int, msgspec.Meta(ge=LEAST_MESSAGE, le=MOST_MESSAGE)]
+MOST_RECYCLED = 16
+"""Apps that may be given a fresh process at one time, at most."""
 MAX_REQUEST = 32 << 20
 """Bytes a controller may send in one message: a person's code, or a manifest."""
 MAX_TEXT = 16 << 10

@@ -102,7 +102,7 @@ class Supervisor:
         """Why this platform ends though nobody wanted it to; it may be brought back then. Empty otherwise."""
         self._ending: asyncio.Task[None] | None = None
         self.hosts = Hosts(self, self._session)
-        self.recycling = Recycling(self)
+        self.recycling = Recycling(self, order.recycle_at_once)
         self.watch = Watch(self, self.hosts)
         self.heartbeats = Heartbeats(self)
         self.pictures = Pictures(self)

@@ -3,7 +3,7 @@ still runs, and put in its place. Supervisor.
 
 The fresh process starts hidden and empty. Once it could show a window it lays a picture of the old one over it, the old
 process ends, and the app is loaded anew under the picture: two processes never share a profile, and nobody sees a gap.
-One app after the other, so that recycling costs one spare process and not many.
+One app after the other, unless the platform says otherwise, so that recycling costs one spare process and not many.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Watched:
 class Recycling:
     """The recycling of one platform's apps. `at_once`: how many at a time."""
 
-    def __init__(self, platform: Any, at_once: int = 1) -> None:
+    def __init__(self, platform: Any, at_once: int) -> None:
         self._platform = platform
         self._turns = asyncio.Semaphore(at_once)
         self._under_way: dict[str, asyncio.Task[None]] = {}
