@@ -1,4 +1,6 @@
-"""What happened to an app, in a few words for people. Pure; kernel."""
+"""What happened to an app, and figures, in a few words for people; the page has the same in `static/parts.js`. Pure;
+kernel.
+"""
 
 from __future__ import annotations
 
@@ -49,3 +51,35 @@ def ending_in_words(state: str, reason: str | None, detail: str) -> str:
             words = reason.replace("-", " ")
     words = words.strip()
     return words[:1].upper() + words[1:]
+
+
+def own_ending_in_words(reason: str, detail: str) -> str:
+    """The same of an app that was broken itself, whoever shared its process; for the one whose fault it was."""
+    return ending_in_words("crashed", reason, detail.split(f"; {_SHARED}")[0])
+
+
+def size_in_words(count: int | None) -> str:
+    """Bytes: "86 MB"."""
+    if count is None:
+        return "–"
+    if count < 1e6:
+        return f"{count / 1e3:.0f} kB"
+    return f"{count / 1e6:.0f} MB" if count < 9.95e9 else f"{count / 1e9:.1f} GB"
+
+
+def lag_in_words(seconds: float | None) -> str:
+    """A short time: "0.3 ms"."""
+    if seconds is None:
+        return "–"
+    value = seconds * 1000
+    return f"{value:.1f} ms" if value < 9.95 else f"{value:.0f} ms" if value < 10_000 else f"{seconds:.0f} s"
+
+
+def time_in_words(seconds: float) -> str:
+    """How long something took that a person may have waited for: "0.6 s"."""
+    return f"{seconds:.2f} s" if seconds < 0.095 else f"{seconds:.1f} s" if seconds < 60 else f"{seconds / 60:.1f} min"
+
+
+def rate_in_words(count: float) -> str:
+    """Messages a second: "3.2 msg/s"."""
+    return f"{count:.0f} msg/s" if count >= 9.95 or count == 0 else f"{count:.1f} msg/s"
