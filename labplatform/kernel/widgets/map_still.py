@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from xml.sax.saxutils import escape
 
-from .colours import GROUNDS, NOBODY
+from ...colours import GROUNDS, NOBODY
 from .words import size_in_words
 
 COLUMN, GAP, HEAD, RENDERER, TILE, BAR, DROP = 190, 12, 22, 18, 34, 28, 22

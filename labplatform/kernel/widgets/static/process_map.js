@@ -131,6 +131,7 @@ function render({ model, el }) {
     at(tile.node, spot);
     toggle(tile.node, "small", small);
     toggle(tile.node, "tall", !small && spot.width < NAMED * unit);
+    toggle(tile.node, "tight", small && spot.width < NAMED * unit);
   }
 
   // --- tiles
@@ -257,9 +258,10 @@ function render({ model, el }) {
     const whole = field.getBoundingClientRect();
     const left = Math.max(0, Math.min(own.left - whole.left, whole.width - card.offsetWidth));
     const below = own.bottom - whole.top + 6;
-    const fits = below + card.offsetHeight <= whole.height;
+    const above = own.top - whole.top - card.offsetHeight - 6;
+    const fits = above < 0 || own.bottom + card.offsetHeight + 10 <= box.getBoundingClientRect().bottom;
     card.style.left = `${left}px`;
-    card.style.top = `${fits ? below : Math.max(0, own.top - whole.top - card.offsetHeight - 6)}px`;
+    card.style.top = `${fits ? below : above}px`;
   }
 
   // --- what a person does
@@ -321,7 +323,7 @@ function render({ model, el }) {
     senders.forEach((sender, index) => {
       const node = lane.waiting[index];
       colour(node, sender);
-      node.style.left = `${x - (index % 2) * step}px`;
+      node.style.left = `${x + (index % 2) * step}px`;
       node.style.top = `${y - 7 * unit - Math.floor(index / 2) * step}px`;
     });
   }
