@@ -304,6 +304,10 @@ class Manifest(_Part, frozen=True):
     the app is a service without a window. `requires` names apps that are launched along with this one. `folder` is
     where the file lies (`None` for an app made from a bare URL); relative pages are served from there.
 
+    `storage`: how long its pages' cookies and local storage last, and the state that they save: as long as the platform
+    ("session"), or for good. One instance of an app at a time has its persistent storage, the first one, and none that
+    shares its renderer; others have storage for the session.
+
     `interop` is as in an app directory: `intents.listensFor` names the intents it handles. OpenFin's key
     `currentContextGroup` beside that names the user channel that its page is on from the start, by its id
     ("fdc3.channel.1") or its colour ("red").

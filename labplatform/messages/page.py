@@ -94,8 +94,10 @@ class StateLoaded(Message, frozen=True, tag="state-loaded"):
 class Restored(msgspec.Struct, frozen=True, kw_only=True):
     """What a page is told of the one before it in its app's place.
 
-    `after`: why that one ended: a reason as in `AppStatus`, or "restarted" or "recycled" where somebody wanted it.
-    `age`: how many seconds before its end the state was kept that `lab.getState()` gives; `None` where there is none.
+    `after`: why that one ended: a reason as in `AppStatus`, or "restarted" or "recycled" where somebody wanted it; or
+    "launched" where the app was launched anew and has the state that it had kept for good.
+    `age`: how many seconds before its end the state was kept that `lab.getState()` gives, and where the app was
+    launched, how many before that; `None` where there is none.
     `version`: that state's. `lost`: what is not there again, in words.
     """
 

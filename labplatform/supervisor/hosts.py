@@ -10,7 +10,7 @@ import asyncio
 import os
 import signal
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ class Hosts:
         self._closing: dict[asyncio.Task[None], str] = {}
         self._platform = platform
         self._order: m.SupervisorOrder = platform.order
-        self._profiles = Profiles(session, lambda place, text: platform.log.remark(text, place=place, level="warning"))
+        self.profiles = Profiles(session, lambda place, text: platform.log.remark(text, place=place, level="warning"))
         self._loop = asyncio.get_running_loop()
 
     async def wait_gone(self, slot: Slot, seconds: float) -> None:
@@ -107,8 +107,12 @@ class Hosts:
         for leaving in self.dying:
             if (leaving.key == key and host is None) or (leaving.key != key and profile in leaving.profiles):
                 # Two processes on one profile would silently lose writes: wait until the old one is gone.
-                self._loop.create_task(self._place_after(leaving, slot, slot.life.incarnation))
+                self._loop.create_task(self._place_after(leaving.exited.wait(), slot, slot.life.incarnation))
                 return
+        if slot.persistent and not slot.looked_up:
+            # What it is told of the state that it finds is to be right.
+            self._loop.create_task(self._place_after(self._platform.keeping.look_up(slot), slot, slot.life.incarnation))
+            return
         if host is None:
             try:
                 host = self.alive[key] = self.waiting.pop(key, None) or self._spawn(key, isolation, slot, profile)
@@ -195,8 +199,8 @@ class Hosts:
         if host := self.waiting.get(key):
             self.kill(host)
 
-    async def _place_after(self, leaving: HostProcess, slot: Slot, incarnation: int) -> None:
-        await leaving.exited.wait()
+    async def _place_after(self, first: Awaitable[Any], slot: Slot, incarnation: int) -> None:
+        await first
         if slot.life.incarnation == incarnation and slot.state is State.STARTING:
             self.place(slot)
 
@@ -228,11 +232,12 @@ class Hosts:
 
     def _profile(self, slot: Slot, key: str, isolation: m.Isolation) -> Path:
         if isolation == "shared-renderer":
-            return self._profiles.shared(key)
-        profile = self._profiles.own(slot, self._platform.slots.values())
+            slot.persistent = ""
+            return self.profiles.shared(key)
+        profile = self.profiles.own(slot, self._platform.slots.values())
         if any(profile in host.profiles for host in self.alive.values() if host.key != key):
             # It ran in a shared process before, which lives on for others and lets go of no profile.
-            return self._profiles.elsewhere(slot, key)
+            return self.profiles.elsewhere(slot, key)
         return profile
 
     def _page_transport(self, slot: Slot, host: HostProcess) -> PageTransport:

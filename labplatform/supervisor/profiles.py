@@ -1,7 +1,8 @@
 """Where each app's cookies and storage lie: for the session, or for good. Supervisor.
 
 Two processes on one profile folder would silently lose writes, so a persistent one is held by a lock: by one instance
-on this platform, and by one platform of this user's.
+on this platform, and by one platform of this user's. What an app's pages save goes the way of its storage: see
+`Slot.persistent`, which is decided here.
 """
 
 from __future__ import annotations
@@ -16,7 +17,11 @@ from platformdirs import user_data_path
 
 from ..app_ids import place_name
 from ..manifest import Manifest
+from .lifecycle import State
 from .slot import Slot
+
+OVER = frozenset({State.STOPPED, State.FAILED})
+"""States in which an app holds its storage no more."""
 
 
 class Profiles:
@@ -33,21 +38,28 @@ class Profiles:
         return self._session / "profiles" / f"{place_name(key)}.{_digest(key)}"
 
     def own(self, slot: Slot, slots: Iterable[Slot]) -> Path:
-        """An app's own profile; `slots` are all apps of the platform."""
-        if slot.manifest.storage != "persistent":
-            return self._session / "profiles" / slot.name
-        name = persistent_name(slot.manifest)
-        if any(other is not slot and persistent_name(other.manifest) == name and other.live for other in slots):
+        """An app's own profile, and from one incarnation to the next the same; `slots` are all apps of the platform."""
+        session = self.for_session(slot)
+        if slot.manifest.storage != "persistent" or slot.profile == session:
+            return session
+        name, slot.persistent = persistent_name(slot.manifest), ""
+        if any(other is not slot and other.persistent == name and other.state not in OVER for other in slots):
             holder = "another instance"
         elif self._lock(name):
+            slot.persistent = name
             return self._folder(name)
         else:
             holder = "another platform of yours"
         self._warn(slot.name, f"{holder} holds this app's persistent storage; this one gets storage for the session")
+        return session
+
+    def for_session(self, slot: Slot) -> Path:
+        """Its own profile that goes with the session."""
         return self._session / "profiles" / slot.name
 
     def elsewhere(self, slot: Slot, key: str) -> Path:
         """An app's profile in the host `key`, where another host still has its own one open."""
+        slot.persistent = ""
         if slot.manifest.storage == "persistent":
             text = "a process that it shared holds this app's persistent storage still; it gets storage for the session"
             self._warn(slot.name, text)

@@ -32,7 +32,8 @@ OFTEN_SECONDS = 0.25
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """What it takes to launch an app again where it was. `since`: as in `AppStatus`. `user_channel`, `bounds`: what it
-    is on and where its window is, or was when it ended.
+    is on and where its window is, or was when it ended. `for_session`: its storage lasts no longer than the session,
+    whatever its manifest says.
     """
 
     manifest: Manifest
@@ -43,6 +44,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     wish: m.Isolation | None = None
     user_channel: str | None = None
     bounds: m.Bounds | None = None
+    for_session: bool = False
 
 
 class Roster:
@@ -154,6 +156,8 @@ class Roster:
         slot = Slot(place, row.manifest, row.limits, row.wish)
         slot.opened_for = row.opened_for
         slot.user_channel, slot.bounds = row.user_channel, row.bounds
+        if row.for_session:
+            slot.profile = self._platform.hosts.profiles.for_session(slot)
         return slot, row
 
     def _say(self, text: str) -> None:
@@ -169,6 +173,7 @@ class Roster:
             wish=slot.wish,
             user_channel=self._platform.user_channel(slot),
             bounds=slot.bounds,
+            for_session=slot.profile is not None and not slot.persistent,
         )
 
 

@@ -65,6 +65,10 @@ class Slot:
         self.url: str | None = None
         self.window_open = False
         self.profile: Path | None = None
+        self.persistent = ""
+        """The name of the persistent storage that it holds; empty while its storage lasts for the session."""
+        self.looked_up = False
+        """Whether it is known what is kept for it, beside what it has saved itself."""
         self.service_instance = ""
         self.user_channel = manifest.user_channel
         """Which user channel its next incarnation begins on: the one that the last was on when it ended."""

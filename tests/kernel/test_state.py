@@ -196,6 +196,39 @@ def test_what_a_platform_kept_goes_with_it_and_the_others_stays(tmp_path):
     assert rows(one) == []
 
 
+def test_the_state_of_an_app_with_persistent_storage_is_there_on_its_next_launch(tmp_path):
+    store = tmp_path / "store.db"
+    get = "Promise.all([lab.getState(), lab.restored && lab.restored.after])"
+    with Platform(APPS, quiet=True, alongside=True, store=store) as one:
+        first, second = one.launch("keeper"), one.launch("keeper")
+        assert [app.evaluate_js(get) for app in (first, second)] == [[None, None], [None, None]]
+        first.evaluate_js("lab.stateVersion = 3; lab.saveState('first')")
+        second.evaluate_js("lab.saveState('second')")
+        # Neither another platform nor the second instance has what is the first one's, whatever happens to that.
+        with Platform(APPS, quiet=True, alongside=True, store=store) as two:
+            other = two.launch("keeper")
+            assert other.evaluate_js(get) == [None, None]
+            other.evaluate_js("lab.saveState('of another platform')")
+        first.crash(how="kill")
+        until_back(first, 1)
+        assert first.evaluate_js("lab.stateVersion = 3; " + get) == ["first", "killed"]
+        first.stop()
+        second.crash(how="kill")
+        until_back(second, 1)
+        assert second.evaluate_js(get) == ["second", "killed"]
+        assert sorted(rows(one)) == [("keeper", b'"first"'), ("keeper-2", b'"second"')]
+    assert rows(one) == [("keeper", b'"first"')]
+    with Platform(APPS, quiet=True, alongside=True, store=store) as three:
+        app = three.launch("keeper")
+        assert app.evaluate_js("lab.stateVersion = 3; " + get) == ["first", "launched"]
+        restored = app.evaluate_js("lab.restored")
+        assert (restored["version"], restored["lost"]) == (3, []) and 0 <= restored["age"] < 300
+        app.evaluate_js("lab.saveState(null)")
+        # It is the app's, and not that of its place.
+        app.stop()
+        assert three.launch("keeper").evaluate_js("lab.stateVersion = 3; " + get) == [None, "launched"]
+
+
 def test_where_nothing_can_be_written_it_is_kept_in_memory_and_the_log_says_so(tmp_path):
     (tmp_path / "file").touch()
     with Platform(APPS, quiet=True, alongside=True, store=tmp_path / "file" / "store.db") as platform:

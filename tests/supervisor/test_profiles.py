@@ -7,7 +7,7 @@ import sys
 import time
 
 from labplatform.manifest import parse_manifest
-from labplatform.supervisor.lifecycle import Launched, step
+from labplatform.supervisor.lifecycle import Launched, Life, step
 from labplatform.supervisor.profiles import Profiles
 from labplatform.supervisor.slot import Slot
 
@@ -48,6 +48,15 @@ def test_one_instance_of_a_platform_holds_it(tmp_path, monkeypatch):
     # Its next incarnation gets the same again.
     assert profiles.own(first, [first]) == tmp_path / "data" / "labplatform" / "profiles" / "keeper"
     assert profiles.own(second, [first, second]) == tmp_path / "profiles" / "keeper-2"
+    assert [place for place, _ in warnings] == ["keeper-2"]
+    # It goes on with it while there are others, and those with theirs when it has ended.
+    assert (first.persistent, second.persistent) == ("keeper", "")
+    second.profile = tmp_path / "profiles" / "keeper-2"
+    assert profiles.own(first, [first, second]) == tmp_path / "data" / "labplatform" / "profiles" / "keeper"
+    first.life = Life()
+    assert profiles.own(second, [first, second]) == tmp_path / "profiles" / "keeper-2"
+    third = make_slot("keeper-3")
+    assert profiles.own(third, [first, second, third]) == tmp_path / "data" / "labplatform" / "profiles" / "keeper"
     assert [place for place, _ in warnings] == ["keeper-2"]
 
 

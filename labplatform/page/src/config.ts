@@ -1,8 +1,11 @@
 /** See `lab.restored`. */
 export interface Restored {
-  /** Why the page before ended: "crashed", "killed", "oom", "unresponsive", "memory-limit", …, "restarted", "recycled". */
+  /**
+   * Why the page before ended: "crashed", "killed", "oom", "unresponsive", "memory-limit", …, "restarted", "recycled"; or
+   * "launched" where the app was launched anew and has what it had saved for good (`"storage": "persistent"`).
+   */
   readonly after: string;
-  /** Seconds before that end in which the state was saved that `lab.getState()` gives; `null` where none was. */
+  /** Seconds before that end, or that launch, at which the state was saved that `lab.getState()` gives; or `null`. */
   readonly age: number | null;
   /** That state's version. */
   readonly version: number | null;
