@@ -5,7 +5,11 @@ Parts are made when they are asked for, and their modules imported only then.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from .app import App
 
 
 class Panel:
@@ -29,3 +33,13 @@ class Panel:
         from .widgets.message_console import MessageConsole
 
         return MessageConsole(self)
+
+    def plots(self, apps: Iterable[App | str] | None = None, seconds: float = 60.0) -> Any:
+        """Live plots of what these apps use (without any: of all there are): memory, CPU and lag, one row an app.
+
+        `seconds`: how much time they show, 10 to 600. Limits are dashed; what happened to an app is a line through all
+        rows. Samples flow only while the cell is on somebody's screen. Raises `UnknownApp`, `ValueError`.
+        """
+        from .widgets.plots import plots_of
+
+        return plots_of(self, apps, seconds)

@@ -460,8 +460,8 @@ function presence({ model, box, beat, silence, always = false, more = () => ({})
 
 // What every part of the panel does on a page: its frame, `draw(facts)` at first and after each change, the word that
 // somebody sees it, and that no kernel answers. `kind` is its class and `name` what it is called; `more()` goes along
-// with each word to the kernel. Returns the frame's node, `act(word, with)`, `live` for words to screen readers, and
-// `end()`.
+// with each word to the kernel. Returns the frame's node, `act(word, with)`, `say()` for a word before the next beat,
+// `live` for words to screen readers, and `end()`.
 function part({ model, el, kind, name, draw, more }) {
   const look = model.get("look");
   const box = make("section", `box labplatform-panel labplatform-${kind}`, el);
@@ -492,6 +492,7 @@ function part({ model, el, kind, name, draw, more }) {
     act,
     live,
     look,
+    say: seen.say,
     spoke: seen.spoke,
     begin: () => draw(model.get("facts")),
     end() {
