@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import traitlets
 
 from .. import __version__
@@ -20,6 +21,8 @@ from .. import messages as m
 from ..errors import BadRequest, LabError, PlatformError
 from ..manifest import size_in_words
 from ..reports import archive
+from ..reports import page as pages
+from ..reports import text as texts
 from .observers import Observable
 
 if TYPE_CHECKING:
@@ -109,6 +112,35 @@ class CrashReport:
     def full(self, timeout: float = 5.0) -> m.CrashReport:
         """All the evidence, as far as it is known now. Waits `timeout` seconds. Raises `LabError` where it is gone."""
         return self._known.full(timeout)
+
+    def text(self, timeout: float = 5.0) -> str:
+        """All of it as one reads it in a terminal; in brief, and why, where the rest cannot be had."""
+        return texts.text(self._shown(timeout))
+
+    def to_html(self, path: str | Path, timeout: float = 5.0) -> Path:
+        """Write it as a page, in one file that needs nothing else; returns its path. Raises as `full` does."""
+        path = Path(path)
+        path.write_text(pages.document(self.full(timeout)), encoding="utf-8")
+        return path
+
+    def to_json(self, path: str | Path, timeout: float = 5.0) -> Path:
+        """Write all of it as JSON, the picture in base64; returns the file's path. Raises as `full` does."""
+        path = Path(path)
+        path.write_bytes(msgspec.json.format(m.encode(self.full(timeout))) + b"\n")
+        return path
+
+    def _shown(self, seconds: float = 5.0) -> m.CrashReport:
+        try:
+            return self.full(seconds)
+        except LabError as error:
+            missing = m.Evidence(text=f"the evidence cannot be had: {error.message}", level="error")
+            return m.CrashReport(brief=self.brief, evidence=(missing,))
+
+    def _repr_html_(self) -> str:
+        return pages.page(self._shown())
+
+    def __str__(self) -> str:
+        return self.text()
 
     def __repr__(self) -> str:
         return f"<CrashReport {self.number}: {self.app or 'the platform'}, {self.reason}>"

@@ -8,6 +8,7 @@ import msgspec
 
 from ..manifest import ResourceLimits
 from .briefs import CrashBrief
+from .host import Bounds
 from .page import Restored
 from .recalled import Recalled
 
@@ -102,9 +103,10 @@ class CrashReport(msgspec.Struct, frozen=True, kw_only=True):
     minute and what came after. `looks`: what its processes were doing when it was ended for its silence. `messages`,
     `console`: oldest first. `stderr`: the last that its host printed. `traceback`: a Python traceback or JavaScript
     stack. `restored`: what the page that came after it was told. `state_size`: bytes of its saved state; the state
-    itself never is in a report. `noticed_after`: seconds from its fault to its notice, where `noticed` says what that
-    was measured from. `unacknowledged`: messages sent to it that it had not said to have. `owed`: intents whose result
-    it still owed. `apps`: who was lost with a supervisor. `lab`: the version that wrote it.
+    itself never is in a report. `channel`, `bounds`: its user channel, and where its window was. `noticed_after`:
+    seconds from its fault to its notice, where `noticed` says what that was measured from. `unacknowledged`: messages
+    sent to it that it had not said to have. `owed`: intents whose result it still owed. `apps`: who was lost with a
+    supervisor. `lab`: the version that wrote it.
     """
 
     brief: CrashBrief
@@ -127,6 +129,8 @@ class CrashReport(msgspec.Struct, frozen=True, kw_only=True):
     picture: ReportedPicture | None = None
     restored: Restored | None = None
     state_size: int | None = None
+    channel: str | None = None
+    bounds: Bounds | None = None
     evidence: tuple[Evidence, ...] = ()
     noticed_after: float | None = None
     noticed: str = ""

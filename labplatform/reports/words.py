@@ -86,7 +86,7 @@ def listed(names: Iterable[str], most: int = 5) -> str:
 
 def duration(seconds: float) -> str:
     """Seconds for people: "4 ms", "0.8 s", "42 s", "6 min 12 s", "2 h 7 min", "3 d 4 h"."""
-    if seconds < 0.1:
+    if seconds < 0.1995:
         milliseconds = max(seconds, 0.0) * 1000
         return f"{milliseconds:.1f} ms" if 0 < milliseconds < 9.95 else f"{milliseconds:.0f} ms"
     if seconds < 9.95:

@@ -84,7 +84,7 @@ def _words(event: lifecycle.Event) -> str:
         case lifecycle.Ended() | lifecycle.Exceeded():
             return f"{event.reason}: {event.detail}"
         case lifecycle.BackedOff():
-            return f"starts again in {event.delay:g} s"
+            return f"starts again in {event.delay:.2g} s"
         case lifecycle.GaveUp():
             return event.detail
         case lifecycle.Silent() | lifecycle.HangExpired():

@@ -59,7 +59,7 @@ LARGEST_GLYPH = 8 << 10
 """Bytes of an app's glyph that go along with each of its reports."""
 MOST_PEERS = 8
 """Receivers of one message that are named."""
-LEFT_OUT = ("ready", "timer-fired", "exceeded", "traceback", "console")
+LEFT_OUT = ("ready", "timer-fired", "ended", "exceeded", "traceback", "console")
 """Kinds of entries that say nothing about an end, or what is in the report elsewhere."""
 BEFORE_THAT = 3600.0
 """Seconds for which earlier ends of the same app are counted."""
@@ -223,7 +223,6 @@ class Reports:
             fault=slot.fault,
         )
         noticed_after, noticed = self._noticed(slot, reason, at)
-        picture = slot.picture
         return m.CrashReport(
             brief=brief,
             created=slot.processes[0].created if slot.processes else None,
@@ -241,7 +240,9 @@ class Reports:
             console=tuple(line for line in slot.console if line.at >= slot.began_at),
             stderr=host.stderr_tail if host else "",
             traceback=self._traceback(slot, host, exit),
-            picture=picture,
+            picture=slot.picture,
+            channel=self._channel(slot),
+            bounds=slot.bounds if slot.has_page else None,
             evidence=tuple(self._evidence(slot, exit, breach, kills, at)),
             noticed_after=noticed_after,
             noticed=noticed,
@@ -382,6 +383,12 @@ class Reports:
                     )
                 )
         return sorted(told, key=lambda message: message.at)[-RECENT:]
+
+    def _channel(self, slot: Slot) -> str | None:
+        try:
+            return self._platform.router.user_channel_of(slot.instance)
+        except KeyError:
+            return slot.user_channel
 
     def _owed(self, slot: Slot) -> tuple[str, ...]:
         router = self._platform.router
