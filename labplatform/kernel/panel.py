@@ -23,6 +23,8 @@ class Panel:
         """
         from .widgets.process_map import ProcessMap
 
+        if size not in ("panel", "stage"):
+            raise ValueError(f'size is "panel" or "stage", not {size!r}')
         return ProcessMap(self, size)
 
     def message_console(self) -> Any:

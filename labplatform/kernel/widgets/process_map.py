@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 from ... import messages as m
 from . import clock, map_facts, map_still
@@ -52,8 +52,6 @@ class ProcessMap(AppActions, Part):
     _css = page_side("process_map.css")
 
     def __init__(self, platform: Platform, size: Size = "panel") -> None:
-        if size not in get_args(Size):
-            raise ValueError(f'size is "panel" or "stage", not {size!r}')
         self._size: Size = size
         self._story = Story()
         self._talk: Talk | None = None

@@ -46,8 +46,8 @@ class Fate:
 class Harm:
     """Apps that ended by one cause. `cause`: the app that was broken, where that is known; `at`: when the first ended.
 
-    `why`: each app's reason and detail, as the supervisor reported them; `gone_for`: each app that is back, and how many
-    seconds it was gone.
+    `why`: each app's reason and detail, as the supervisor reported them; `gone_for`: how many seconds each
+    app that is back was gone.
     """
 
     host: str
