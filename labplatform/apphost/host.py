@@ -30,6 +30,7 @@ class Window(Protocol):
     def evaluate(self, order: m.HostEvaluate) -> None: ...
     def capture(self, order: m.HostCapture) -> None: ...
     def input(self, inputs: tuple[m.Input, ...]) -> None: ...
+    def open_devtools(self, request: int) -> None: ...
     def ask(self, question: m.IntentQuestion) -> None: ...
     def withdraw(self, number: int) -> None: ...
     def crash_page(self) -> None: ...
@@ -109,6 +110,7 @@ class Host:
             m.HostPing: self._ping,
             m.HostEvaluate: self._evaluate,
             m.HostCapture: self._capture,
+            m.HostDevtools: self._devtools,
             m.HostInput: self._input,
             m.AskInWindow: self._ask_in_window,
             m.WithdrawQuestion: self._withdraw_question,
@@ -202,6 +204,10 @@ class Host:
     def _capture(self, order: m.HostCapture) -> None:
         if window := self._window(order):
             window.capture(order)
+
+    def _devtools(self, order: m.HostDevtools) -> None:
+        if window := self._window(order):
+            window.open_devtools(order.request)
 
     def _input(self, order: m.HostInput) -> None:
         filled = self.filled.get(order.place)

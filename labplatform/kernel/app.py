@@ -19,7 +19,7 @@ import traitlets
 from .. import messages as m
 from ..errors import LabTimeout, NotRunning
 from ..manifest import ResourceLimits
-from .growth import Trend
+from .growth import SETTLING, Trend
 from .history import History
 from .observers import Observable
 from .picture import Screenshot
@@ -76,6 +76,12 @@ class App(Observable):
         read_only=True,
         help="Its OS processes, host first: pid, created (seconds since the epoch), role, memory (bytes), cpu (percent "
         "of one core).",
+    )
+    limits = traitlets.Instance(
+        ResourceLimits,
+        (),
+        read_only=True,
+        help="What it may use; None in a field means no limit. How far that holds, `enforcement` says.",
     )
     metrics = traitlets.Instance(
         m.AppMetrics,
@@ -153,11 +159,6 @@ class App(Observable):
     def sandbox(self) -> m.SandboxInfo:
         """What Chromium's sandbox really gives its renderer, read from the running process."""
         return self._status.sandbox
-
-    @property
-    def limits(self) -> ResourceLimits:
-        """What it may use; `None` in a field means no limit. How far that holds, `enforcement` says."""
-        return self._status.limits
 
     @property
     def placement(self) -> m.Placement:
@@ -275,6 +276,14 @@ class App(Observable):
         """A small picture of its window: JPEG bytes, scaled down to `width` pixels. Waits `timeout` seconds."""
         return self._ask(m.Capture, m.Picture, timeout, format="jpeg", max_width=width, timeout=timeout).data
 
+    def open_devtools(self, timeout: float = 20.0) -> None:
+        """Show Chromium's developer tools for its page, in a window beside its own; it goes with the app.
+
+        They need a screen: where apps draw off screen, `BadRequest` says so. While they are open a page that stands
+        still, as at a breakpoint, is not taken for one that hangs, and what they use counts for the app.
+        """
+        self._ask(m.OpenDevtools, type(None), timeout + 1, timeout=timeout)
+
     def wait_for(self, state: State | Iterable[State], timeout: float = 30.0) -> App:
         """Wait until it is in this state, or in one of these; returns itself.
 
@@ -354,7 +363,8 @@ class App(Observable):
         with self._changed:
             if status.incarnation != self._status.incarnation or status.metrics is None:
                 self._trend.clear()
-            if status.metrics is not None:
+            settled = status.state in ("running", "unresponsive") and status.ready_at is not None
+            if settled and status.metrics and status.metrics.at - status.ready_at > SETTLING:
                 self._trend.add(status.metrics.at, status.metrics.memory)
             self._status = status
             for name, former, value in (
@@ -373,6 +383,7 @@ class App(Observable):
                 ("reason", status.reason),
                 ("detail", status.detail),
                 ("shared_with", status.shared_with),
+                ("limits", status.limits),
                 ("processes", status.processes),
                 ("metrics", status.metrics),
                 ("dialog", status.dialog),

@@ -8,9 +8,11 @@ WINDOW = 12.0
 """Seconds that are looked at: long enough to see through a garbage collection, short enough to follow a leak."""
 LEAST_SAMPLES, LEAST_SECONDS = 4, 2.5
 """What it takes to say anything."""
-LEAST_GROWTH = 2e6
+LEAST_GROWTH = 6e6
 """Bytes that it must have grown by in that time; less is an app that breathes."""
-CLEAR = 2.0
+SETTLING = 3.0
+"""Seconds after it was ready in which an app takes what it needs, and which say nothing of a leak."""
+CLEAR = 3.0
 """How many times its scatter the growth must be."""
 
 

@@ -27,6 +27,24 @@ class Panel:
             raise ValueError(f'size is "panel" or "stage", not {size!r}')
         return ProcessMap(self, size)
 
+    def process_table(self) -> Any:
+        """Every app and its processes: state, PID, memory, CPU and lag, and what may be done to them."""
+        from .widgets.process_table import ProcessTable
+
+        return ProcessTable(self)
+
+    def limit_tuner(self) -> Any:
+        """What each app may use of memory and CPU, beside what it uses: to be changed while it runs."""
+        from .widgets.limit_tuner import LimitTuner
+
+        return LimitTuner(self)
+
+    def launcher(self) -> Any:
+        """A card for each app that can be launched: how often it runs, and a button, with placement and limits."""
+        from .widgets.launcher import Launcher
+
+        return Launcher(self)
+
     def message_console(self) -> Any:
         """Who says what to whom, as it happens: filter, read a payload, and broadcast or raise an intent by hand.
 

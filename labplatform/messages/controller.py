@@ -118,6 +118,14 @@ class Capture(Message, frozen=True, tag="capture"):
     timeout: Timeout = 5.0
 
 
+class OpenDevtools(Message, frozen=True, tag="open-devtools"):
+    """Show Chromium's developer tools for an app's page, in a window of its host. Answered when they are there."""
+
+    id: int
+    place: str
+    timeout: Timeout = 20.0
+
+
 class Watch(Message, frozen=True, tag="watch"):
     """Send `Frame`s of an app's window to this controller until the same is asked with `rate` 0.
 
@@ -203,6 +211,7 @@ Request = (
     | SetLimits
     | Evaluate
     | Capture
+    | OpenDevtools
     | Watch
     | SendInput
     | Cancel

@@ -139,6 +139,13 @@ class HostCapture(Message, frozen=True, tag="host-capture"):
     max_width: int
 
 
+class HostDevtools(Message, frozen=True, tag="host-devtools"):
+    """Show the developer tools for a place's page; answered when they have loaded."""
+
+    request: int
+    place: str
+
+
 class AskInWindow(Message, frozen=True, tag="ask-in-window"):
     """Let the person at a place's window choose; with a number that is asked there already, the same, changed."""
 
@@ -202,6 +209,7 @@ ToHost = (
     | HostPing
     | HostEvaluate
     | HostCapture
+    | HostDevtools
     | HostInput
     | AskInWindow
     | WithdrawQuestion
@@ -288,6 +296,14 @@ class DialogChanged(Message, frozen=True, tag="dialog-changed"):
     place: str
     incarnation: int
     text: str = ""
+
+
+class DevtoolsChanged(Message, frozen=True, tag="devtools-changed"):
+    """The developer tools of a place's page were opened or closed. While they are open its page may stand still."""
+
+    place: str
+    incarnation: int
+    open: bool = False
 
 
 class WindowAnswer(Message, frozen=True, tag="window-answer"):
@@ -377,6 +393,7 @@ FromHost = (
     | HostPong
     | PagePong
     | DialogChanged
+    | DevtoolsChanged
     | WindowAnswer
     | Console
     | Remark

@@ -258,6 +258,7 @@ class Supervisor:
             self.disconnect(slot.instance)
         slot.loaded = False
         slot.dialog = None
+        slot.devtools = False
         slot.processes = ()
         if slot.host in self.hosts.dying:
             # Accounted for; what its former process still does is not this app's any more.
@@ -397,6 +398,11 @@ class Supervisor:
                 self.watch.excuse(slot)
                 self.log.remark(f"dialog: {text}" if text else "dialog closed", kind="dialog", place=slot.name)
                 self.touch(slot)
+            case m.DevtoolsChanged(open=shown):
+                slot.devtools = shown
+                self.watch.excuse(slot)
+                text = "its developer tools are open: what they use counts for it, and its page may stand still"
+                self.log.remark(text if shown else "its developer tools are closed", kind="devtools", place=slot.name)
             case m.WindowAnswer():
                 self.resolving.answered_in_window(slot, message)
             case m.Console(level=level, text=text, source=source):

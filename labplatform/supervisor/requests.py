@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from .. import messages as m
-from ..errors import AppGone, LabError, LabTimeout, LaunchError, LimitError, NotRunning, UnknownApp
+from ..errors import AppGone, BadRequest, LabError, LabTimeout, LaunchError, LimitError, NotRunning, UnknownApp
 from ..errors import from_wire as error_from_wire
 from . import lifecycle
 from .breaking import break_on_purpose
@@ -64,6 +64,7 @@ class ControllerSpeaker:
             m.SetLimits: self._set_limits,
             m.Evaluate: self._evaluate,
             m.Capture: self._capture,
+            m.OpenDevtools: self._open_devtools,
             m.Watch: self._watch,
             m.SendInput: self._send_input,
             m.Describe: self._describe,
@@ -267,6 +268,21 @@ class ControllerSpeaker:
     async def _capture(self, peer: Peer, request: m.Capture) -> msgspec.Raw:
         slot = self._running(request.place, "screenshot()")
         return await self.picture(slot, request.format, request.max_width, request.timeout)
+
+    async def _open_devtools(self, peer: Peer, request: m.OpenDevtools) -> None:
+        slot = self._running(request.place, "open_devtools()")
+        order = self._supervisor.order
+        if not slot.has_page:
+            raise BadRequest(f"{slot.name} has no page that developer tools could look into", app=slot.name)
+        if order.qt_platform == "offscreen":
+            words = f"developer tools need a screen, and apps draw off screen here: {order.display}"
+            raise BadRequest(f"{slot.name}: {words}", app=slot.name)
+        await self._ask_host(
+            slot,
+            lambda number: m.HostDevtools(request=number, place=slot.name),
+            request.timeout,
+            "the developer tools",
+        )
 
     async def picture(self, slot: Slot, kind: str, max_width: int, seconds: float) -> msgspec.Raw:
         """A picture of its window, as the JSON of a `Picture`. Raises `LabError` after `seconds`."""

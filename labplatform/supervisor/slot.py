@@ -93,6 +93,8 @@ class Slot:
         self.renderer: int | None = None
         self.loaded = False
         self.dialog: str | None = None
+        self.devtools = False
+        """Whether its developer tools are open, which may let its page stand still."""
         self.closed_by: str | None = None
         self.doom: Ending | None = None
         self.fault = ""

@@ -63,7 +63,7 @@ class Watch:
                 through_host = []
                 ran = host.share_run()
                 tenants = self._hosts.tenants(host)
-                asking = [slot for slot in tenants if slot.dialog]
+                asking = [slot for slot in tenants if slot.dialog or slot.devtools]
                 for slot in tenants:
                     if slot.state not in (State.RUNNING, State.UNRESPONSIVE):
                         continue
@@ -97,7 +97,9 @@ class Watch:
             self._platform.feed(slot, lifecycle.HangExpired(at=at, incarnation=incarnation, what=what, missed=missed))
 
     def excuse(self, slot: Slot) -> None:
-        """A dialog of this app opened or closed: its page, and whoever it holds up, may be silent just now."""
+        """A dialog, or the developer tools, of this app opened or closed: its page, and whoever that holds up, may be
+        silent just now.
+        """
         slot.page_pulse.excuse()
         for other in self._hosts.tenants(slot.host) if slot.host else ():
             if _holds_up(slot, other):
@@ -168,9 +170,11 @@ class Watch:
 
 
 def _holds_up(asking: Slot, slot: Slot) -> bool:
-    """Whether an app's dialog keeps a page in the same host from answering pings.
+    """Whether an app's dialog, or developer tools, keep a page in the same host from answering pings.
 
-    It holds up its own renderer, with every page in there. And while it is open Qt passes on nothing from other
+    Both hold up its own renderer, with every page in there. And while a dialog is open Qt passes on nothing from other
     renderers: a page is heard then only over a WebSocket.
     """
-    return asking.renderer == slot.renderer or slot.page is None or slot.page.through_host
+    if asking.renderer == slot.renderer:
+        return True
+    return asking.dialog is not None and (slot.page is None or slot.page.through_host)

@@ -53,6 +53,7 @@ class QtWindow:
         self._evaluations: list[Evaluation] = []
         self._chooser: Any = None
         self._receiver: Any = None
+        self._devtools: Any = None
 
     # --- making it
 
@@ -193,11 +194,15 @@ class QtWindow:
             # it then, and scripts for that are lost: it would be without an agent. A new page has a new frame.
             former = self.page
             self.view.webview.setPage(self.make_page(self.view, self.profile))
+            if self._devtools is not None:
+                self._devtools.inspect(self.page)
             if shiboken6.isValid(former):
                 former.deleteLater()
         else:
             self._inject()
         self.page.load(QtCore.QUrl(self.manifest.page_url))
+        if self._devtools is not None:
+            self._devtools_are(True)
 
     def close(self) -> None:
         """Close the window because the supervisor says so."""
@@ -244,6 +249,27 @@ class QtWindow:
             data=bytes(buffer.data()), format=order.format, width=pixmap.width(), height=pixmap.height()
         )
         self.host.send(m.HostResult(request=order.request, value=msgspec.Raw(m.encode(picture))))
+
+    def open_devtools(self, request: int) -> None:
+        """Show Chromium's developer tools for this page, or bring them to the front."""
+        if self._devtools is None:
+            # Here, as below: few apps are ever looked into.
+            from .devtools import Devtools
+
+            self._devtools = Devtools(f"Developer tools · {self.window.title}", self.page, self._devtools_closed)
+            self._devtools_are(True)
+        self._devtools.show_and_tell(lambda problem: self._devtools_shown(request, problem))
+
+    def _devtools_shown(self, request: int, problem: str) -> None:
+        error = {"error": "LabError", "message": problem} if problem else {}
+        self.host.send(m.HostResult(request=request, **error))
+
+    def _devtools_closed(self) -> None:
+        self._devtools = None
+        self._devtools_are(False)
+
+    def _devtools_are(self, open: bool) -> None:
+        self.host.send(m.DevtoolsChanged(place=self.place, incarnation=self.incarnation, open=open))
 
     def input(self, inputs: tuple[m.Input, ...]) -> None:
         """What a person does with mouse and keyboard on a picture of this window."""
@@ -347,8 +373,7 @@ class QtWindow:
             self.gui.windows.pop(self.place, None)
             return
         self._close_dialogs()
-        for popup in self.popups:
-            popup.close()
+        self._close_beside()
         self.view.close()
         if by != "request":
             self.host.closed(self.place, by)
@@ -356,12 +381,18 @@ class QtWindow:
     def _closed(self) -> None:
         if not self._closing:
             self._closing = True
-            for popup in self.popups:
-                popup.close()
+            self._close_beside()
             self.host.closed(self.place, "user")
         # This comes late, and the place may have a new window by now.
         if self.gui.windows.get(self.place) is self:
             del self.gui.windows[self.place]
+
+    def _close_beside(self) -> None:
+        """What was opened beside the window goes with it."""
+        for popup in self.popups:
+            popup.close()
+        if self._devtools is not None:
+            self._devtools.close()
 
     def _close_dialogs(self) -> None:
         """A dialog's own event loop would keep the window from closing."""

@@ -44,6 +44,10 @@ class AppActions:
         address = "data:image/png;base64," + base64.b64encode(shot.data).decode()
         return {"address": address, "title": shot.title, "width": shot.width, "height": shot.height}
 
+    def do_devtools(self, app: str) -> None:
+        """Show its developer tools on the screen where its window is."""
+        self._platform[app].open_devtools()
+
     def do_kill_all(self) -> None:
         """End the processes of all apps."""
         self._platform.kill_all()

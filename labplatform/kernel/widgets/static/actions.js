@@ -17,9 +17,9 @@ const BREAKS = [
 ];
 const NEEDS_PAGE = new Set(["renderer", "renderer-kill", "oom", "hang"]);
 
-// The entries for one app. `app`: { name, state, page: whether it has one, shared: with how many it shares its process,
-// windows: whether windows are on a screen }; `act(word, with)` as of `part`; `begun(doing, promise)` is told what is
-// under way, as a word, and rejects with the kernel's words when it fails; `pictured(title, picture)` gets a picture.
+// The entries for one app. `app`: { name, state, page: whether it has one, shared: with how many it shares its process };
+// `act(word, with)` as of `part`; `begun(doing, promise)` is told what is under way, in a word, and the promise rejects
+// with the kernel's words when it fails; `pictured(picture)` gets a picture.
 function appActions(app, act, begun, pictured) {
   const does = (word, doing, more = {}) => () => begun(doing, act(word, { app: app.name, ...more }));
   if (app.state === "stopped" || app.state === "failed") {
@@ -52,6 +52,12 @@ function appActions(app, act, begun, pictured) {
     },
     null,
     { words: "Picture", icon: ICONS.picture, off: off || (app.page ? "" : "no page"), press: picture },
+    {
+      words: "Developer tools",
+      icon: ICONS.tools,
+      off: off || (app.page ? "" : "no page"),
+      press: does("devtools", "opening its tools"),
+    },
     null,
     up ? { words: "Break", icon: ICONS.bolt, items: broken } : { words: "Break", icon: ICONS.bolt, off },
     { words: "Kill", icon: ICONS.kill, kind: "danger", press: does("kill", "killing") },

@@ -30,6 +30,7 @@ const ICONS = {
   check: shape(stroke("M3 8.5l3.4 3.4L13 4.8", 1.9)),
   close: shape(stroke("M4 4l8 8M12 4l-8 8", 1.7)),
   recycle: shape(stroke("M3.2 6.4A5.2 5.2 0 0 1 12.6 5.4M12.9 2.6v3h-3M12.8 9.6A5.2 5.2 0 0 1 3.4 10.6M3.1 13.4v-3h3", 1.6)),
+  tools: shape(stroke("M5.5 4.5L2 8l3.5 3.5M10.5 4.5L14 8l-3.5 3.5", 1.6)),
   picture: shape(stroke("M2.5 3.5h11v9h-11zM2.8 11l3.2-3.2 2.4 2.4 2-2 2.8 2.8", 1.4) + '<circle cx="10.6" cy="6" r="1" fill="currentColor"/>'),
 };
 
