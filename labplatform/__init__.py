@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from .dacp import AppIdentifier
 from .errors import FDC3Error, LabError
 from .manifest import Manifest, RecyclePolicy, ResourceLimits, RestartPolicy, load_manifest
-from .messages import Heartbeat, IntentOption, IntentQuestion
+from .messages import Heartbeat, IntentOption, IntentQuestion, Reporting
 
 if TYPE_CHECKING:
     from .directory import load_manifests
@@ -25,6 +25,7 @@ __all__ = [
     "Manifest",
     "Platform",
     "RecyclePolicy",
+    "Reporting",
     "ResourceLimits",
     "RestartPolicy",
     "load_manifest",

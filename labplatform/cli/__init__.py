@@ -1,4 +1,4 @@
-"""The command `labplatform`: lab, run, ps, stop, kill, doctor, bench. CLI process.
+"""The command `labplatform`: lab, run, ps, why, stop, kill, doctor, bench. CLI process.
 
 Here stand the words and options, and how an error ends; each command's work has a file of its own, imported only when
 it is asked for, so that `--help` and `ps` answer at once.
@@ -110,6 +110,7 @@ examples:
     _lab(commands)
     _run(commands)
     _ps(commands)
+    _why(commands)
     _stop(commands)
     _kill(commands)
     _doctor(commands)
@@ -230,6 +231,29 @@ def _ps(commands) -> None:
     ps.add_argument("--json", action="store_true", help="print JSON: a list of platforms, bytes and seconds")
 
 
+def _why(commands) -> None:
+    why = _command(
+        commands,
+        "why",
+        "why",
+        "why an app died: the last crash report, with its evidence",
+        "Tells the last crash report, of any app or of one, from the platforms that run and from what platforms before "
+        "them have kept. Reports hold no message, no saved state and no token, but the last picture of the window.",
+        """\
+  labplatform why
+  labplatform why ticker-details --html why.html
+  labplatform why --list
+  labplatform why --nth 2 --json
+""",
+    )
+    why.add_argument("app", nargs="?", metavar="APP", help="an app's name, as `labplatform ps` shows it, or its id")
+    why.add_argument("--list", action="store_true", help="list the reports that there are, the last one last")
+    why.add_argument("--nth", type=count, default=1, metavar="N", help="the last report but N - 1 (1: the last)")
+    why.add_argument("--json", action="store_true", help="print JSON: all of it, the picture in base64")
+    why.add_argument("--html", metavar="FILE", help="write it as a page, in one file that needs nothing else")
+    why.add_argument("--store", metavar="FILE", help="read this store, and ask no platform")
+
+
 def _stop(commands) -> None:
     stop = _command(
         commands,
@@ -310,6 +334,13 @@ def port(text: str) -> int:
 def platform(text: str) -> int | str:
     """A platform's pid or name."""
     return int(text) if text.isascii() and text.isdigit() else text
+
+
+def count(text: str) -> int:
+    """A whole number from 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 1, not {text!r}")
+    return int(text)
 
 
 def seconds(text: str) -> float:

@@ -36,7 +36,7 @@ from .observers import ObserverThread
 from .overhearing import Overhearing
 from .panel import Panel
 from .recovery import Recovery
-from .reports import Reported
+from .reports import Reported, checked_reporting
 from .resolving import Resolver, Resolving
 from .start import Held, SupervisorProcess
 
@@ -72,8 +72,9 @@ class Platform(Overhearing, Reported, Panel):
     between apps may be, in bytes or as text, 16 KiB to 4 MiB. `resolver`: chooses between apps, see
     `Platform.resolver`; `resolver_timeout`: seconds that a choice may take, at most 50. `messages_kept`: how many
     messages between apps `messages` keeps; `watch_messages`: from the start, not only from the first look at them on.
-    `store`: the file in which apps' saved states are kept, of any number of platforms; by default
-    `labplatform/store.db` in the user's data folder.
+    `store`: the file in which apps' saved states and crash reports are kept, of any number of platforms; by default
+    `labplatform/store.db` in the user's data folder. `reporting`: what goes into crash reports, and how long those are
+    kept.
     `alongside`: keep the platform this process started before, instead of replacing it. `auto_recover`: bring it back
     by itself when its supervisor is lost, as `restart` does by hand; not after the third loss within a minute.
     `detached`: it outlives this process, until somebody stops it; `attach` takes part in it again. `name`: what it can
@@ -129,6 +130,7 @@ class Platform(Overhearing, Reported, Panel):
         alongside: bool = False,
         quiet: bool = False,
         store: str | Path | None = None,
+        reporting: m.Reporting | None = None,
         auto_recover: bool = False,
         detached: bool = False,
         name: str = "",
@@ -172,6 +174,7 @@ class Platform(Overhearing, Reported, Panel):
         self._resolver_timeout = resolver_timeout
         self._order: m.SupervisorOrder | None = None
         self._store = Path(store).absolute() if store else user_data_path("labplatform", appauthor=False) / "store.db"
+        self._reporting = checked_reporting(reporting or m.Reporting())
         self._alongside = alongside
         self._set_up(quiet, auto_recover, resolver)
         self._warn([*self._remarks, *(said for one in self._manifests.values() for said in one.warnings)])
@@ -310,6 +313,7 @@ class Platform(Overhearing, Reported, Panel):
             boundary=self._boundary,
             resolver_timeout=self._resolver_timeout,
             store=str(self._store),
+            reporting=self._reporting,
             detached=self.detached,
             name=self.name,
         )

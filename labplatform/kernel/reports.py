@@ -29,6 +29,14 @@ if TYPE_CHECKING:
     from ..connection import Connection
 
 
+def checked_reporting(wish: m.Reporting) -> m.Reporting:
+    """The same, if it is one. Raises `ValueError`."""
+    try:
+        return m.decode(m.encode(wish), m.Reporting)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"reporting is a labplatform.Reporting: {error}") from None
+
+
 class CrashReport:
     """Why one app died, at one time. Made by the platform; never by hand.
 

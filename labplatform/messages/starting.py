@@ -46,13 +46,15 @@ class Reporting(msgspec.Struct, frozen=True, kw_only=True):
 
     `picture_interval`: seconds between two pictures of a running app's window, of which the last one goes into its
     report; 0 takes none. One takes some milliseconds of the thread that serves the window. `picture_width`: pixels.
-    `span`: seconds before an end whose figures are told. `kept`: how many reports a store keeps, of all its platforms;
+    `span`: seconds before an end whose figures are told; `after`: for how long neighbours are watched for what they
+    felt of it, and the app itself once it is back. `kept`: how many reports a store keeps, of all its platforms;
     `kept_seconds`: how long.
     """
 
     picture_interval: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 5.0
     picture_width: Annotated[int, msgspec.Meta(ge=100, le=2000)] = 420
     span: Annotated[float, msgspec.Meta(gt=0, le=600)] = 60.0
+    after: Annotated[float, msgspec.Meta(gt=0, le=30)] = 3.0
     kept: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 200
     kept_seconds: Annotated[float, msgspec.Meta(gt=0)] = 30 * 86_400.0
 

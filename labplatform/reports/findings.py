@@ -251,6 +251,8 @@ def _silence(report: m.CrashReport) -> Iterator[Piece]:
         return
     if stuck.doing == "running" and (stuck.cpu or 0) >= BUSY:
         yield Piece(f"Its {stuck.role} was busy, with {stuck.cpu:.0f} % of a core: it computed, and did not wait.")
+    elif stuck.doing == "running":
+        yield Piece(f"Its {stuck.role} was running when it was looked at, and not waiting.")
     elif stuck.doing == "waiting" and (stuck.cpu or 0) < BUSY / 3:
         yield Piece(f"Its {stuck.role} was waiting, with {stuck.cpu or 0:.0f} % of a core, and did not compute.")
 

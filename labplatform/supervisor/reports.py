@@ -43,8 +43,6 @@ DOING = {
 """What a process does, by the letter that Linux has for it."""
 BEFORE = 1.0
 """Seconds before an end from which on it counts what its neighbours felt."""
-AFTER = 3.0
-"""Seconds after it until which that counts, at least; and for which an app that is back is watched."""
 SLACK = 0.5
 """Seconds that the answer to a ping may take on top of its interval and the sampler's."""
 LATEST = 60.0
@@ -107,7 +105,7 @@ class Reports:
         self._changed: set[int] = set()
         self._last = 0
         self._tokens: deque[bytes] = deque(maxlen=KEPT_TOKENS)
-        self._window = max(AFTER, platform.order.heartbeat.interval + platform.order.sampling + SLACK)
+        self._window = max(self._settings.after, platform.order.heartbeat.interval + platform.order.sampling + SLACK)
 
     # --- what controllers ask
 
@@ -285,7 +283,7 @@ class Reports:
             if slot.state is State.RUNNING and one.brief.back_after is None and slot.ready_at:
                 one.add_to_brief(back_after=max(0.0, slot.ready_at - one.brief.at), back_pid=slot.pid)
                 one.add(restored=slot.restored)
-                self._put_off(one, AFTER)
+                self._put_off(one, self._settings.after)
                 self._tell(one)
             elif slot.state in (State.FAILED, State.STOPPED) and not one.brief.gave_up:
                 one.add_to_brief(gave_up=_why_not(slot, event))

@@ -267,7 +267,10 @@ class ControllerSpeaker:
 
     async def _capture(self, peer: Peer, request: m.Capture) -> msgspec.Raw:
         slot = self._running(request.place, "screenshot()")
-        return await self.picture(slot, request.format, request.max_width, request.timeout)
+        raw = await self.picture(slot, request.format, request.max_width, request.timeout)
+        if request.format == "jpeg":
+            self._supervisor.pictures.seen(slot, m.decode(raw, m.Picture))
+        return raw
 
     async def _open_devtools(self, peer: Peer, request: m.OpenDevtools) -> None:
         slot = self._running(request.place, "open_devtools()")
