@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support.processes import groups_without_a_platform, runs, send, state_of, until
+from support.processes import Ground, become_subreaper, runs, send, state_of, until
 from support.tiers import MB, PATIENCE, Ring, eventually, gone, ring, unavailable
 
 from labplatform.kernel.start import GUARDIAN
@@ -131,9 +131,10 @@ def within(request, tmp_path):
             except Unavailable as error:
                 pytest.skip(str(error))
 
-        before, own = groups_without_a_platform(), Path("/proc/self/cgroup").read_text()
+        become_subreaper()
+        ground, own = Ground(tmp_path), Path("/proc/self/cgroup").read_text()
         asyncio.run(main())
-        assert groups_without_a_platform() <= before
+        ground.assert_clean()
         assert Path("/proc/self/cgroup").read_text() == own
 
     return run
@@ -570,7 +571,8 @@ def test_how_well_cpu_is_held_over_ten_seconds(within, record_property, percent)
         figures["percent"] = round(100 * (_used(pids) - used) / (time.monotonic() - began), 2)
         figures["throttled"] = group.usage().throttled - before
         assert figures["percent"] < percent + 2
-        assert figures["throttled"] > 10
+        # A busy machine may give less than the limit; then there was nothing to hold.
+        assert figures["throttled"] > 10 or figures["percent"] < percent * 0.9
 
     within(body)
     record_property("cpu", figures)

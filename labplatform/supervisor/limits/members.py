@@ -78,19 +78,15 @@ class Member:
         self.pid = pid
         self.started = linux.Stat(pid).started
         self._statm = os.open(f"/proc/{pid}/statm", os.O_RDONLY | os.O_CLOEXEC)
-        # The clock of a whole process, as glibc's clock_getcpuclockid makes it; see clock_getcpuclockid(3).
-        self._clock = (~pid << 3) | 2
+        # Of a whole process, as glibc's clock_getcpuclockid makes it; see clock_getcpuclockid(3). One that has ended
+        # and was not waited for still has one.
+        self.clock = (~pid << 3) | 2
         self.cpu = 0
         self._read_at = -WORTH_READING
         self._cheap = Cheap(0, 0)
-
-    def run(self) -> bool:
-        """Look at its clock; False when it is gone. One that has ended and was not waited for still has one."""
-        try:
-            self.cpu = time.clock_gettime_ns(self._clock)
-        except OSError:
-            return False
-        return True
+        self._stat: int | None = None
+        self._waited_at = -1
+        self._waited = 0.0
 
     def memory(self) -> Cheap:
         """Its memory, read again if it has run since."""
@@ -101,6 +97,16 @@ class Member:
             shared = int(fields[2]) * _PAGE if len(fields) > 2 else 0
             self._cheap = Cheap(max(0, int(fields[1]) * _PAGE - shared), shared) if fields else Cheap(0, 0)
         return self._cheap
+
+    def waited(self) -> float:
+        """Seconds of CPU of children that it has waited for; read again if it has run since, as who waits has to."""
+        if self.cpu != self._waited_at:
+            if self._stat is None:
+                self._stat = os.open(f"/proc/{self.pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+            if text := _pread(self._stat):
+                self._waited = linux.Stat(self.pid, text).cpu_of_children
+            self._waited_at = self.cpu
+        return self._waited
 
     def exact(self) -> int:
         """Bytes that it has of its own, its share of what is shared with forks, shared memory, and what is swapped out.
@@ -121,6 +127,8 @@ class Member:
     def close(self) -> None:
         """Read it no more."""
         os.close(self._statm)
+        if self._stat is not None:
+            os.close(self._stat)
 
 
 class Members:
@@ -134,6 +142,11 @@ class Members:
         self._high = 0.0
         self._low = False
         self._lowest = 0.0
+        self._changes = 0
+        """How often one of them was seen to have run, to have come or to be gone. Most apps rest most of the time and
+        are looked at some twenty times a second: what did not change is not summed up again."""
+        self._memory: tuple[int, Cheap] = (-1, Cheap(0, 0))
+        self._counted = -1
         self.add([root])
 
     def add(self, pids: Iterable[int]) -> list[int]:
@@ -146,6 +159,7 @@ class Members:
                 except (OSError, ValueError, IndexError):
                     continue
                 new.append(pid)
+        self._changes += len(new)
         return new
 
     def parent(self, pid: int) -> None:
@@ -154,20 +168,32 @@ class Members:
 
     def look(self) -> list[int]:
         """Read the clock of each, and forget those that are gone; returns these."""
-        gone = [pid for pid, member in self.by_pid.items() if not member.run()]
+        gone = []
+        for pid, member in self.by_pid.items():
+            try:
+                cpu = time.clock_gettime_ns(member.clock)
+            except OSError:
+                gone.append(pid)
+                continue
+            if cpu != member.cpu:
+                member.cpu = cpu
+                self._changes += 1
         for pid in gone:
             self.by_pid.pop(pid).close()
             self._parents.discard(pid)
+            self._changes += 1
         return gone
 
     def memory(self) -> Cheap:
         """All of it, after a look."""
-        private = shared = 0
-        for member in self.by_pid.values():
-            cheap = member.memory()
-            private += cheap.private
-            shared += cheap.shared
-        return Cheap(private, shared)
+        if self._memory[0] != self._changes:
+            private = shared = 0
+            for member in self.by_pid.values():
+                cheap = member.memory()
+                private += cheap.private
+                shared += cheap.shared
+            self._memory = self._changes, Cheap(private, shared)
+        return self._memory[1]
 
     def exact(self) -> int:
         """Bytes of all of them, counted exactly."""
@@ -179,11 +205,14 @@ class Members:
         A child's time goes over to its parent when the parent waits for it. One whose parent ignores its end takes its
         time away with it: what is missing then at two looks in a row is added for good.
         """
+        if self._counted == self._changes and not self._low:
+            return self._high
+        self._counted = self._changes
         waited = 0.0
         for pid in self._parents:
             try:
-                waited += linux.Stat(pid).cpu_of_children
-            except (OSError, ValueError, IndexError):
+                waited += self.by_pid[pid].waited()
+            except (KeyError, OSError, ValueError, IndexError):
                 continue
         total = waited + sum(member.cpu for member in self.by_pid.values()) / 1e9 + self._lost
         if total >= self._high:

@@ -112,7 +112,7 @@ class Watchdog(TreeTier):
                 self.welcome()
             for group in due:
                 try:
-                    group.due = now + group.look(now)
+                    group.due = _together(now, group.look(now))
                 except Exception:
                     _log.exception("the watchdog stumbled over %s", group.name)
                     group.due = now + STUMBLED
@@ -121,6 +121,14 @@ class Watchdog(TreeTier):
             self._wake.clear()
         for group in groups:
             group.let_go()
+
+
+def _together(now: float, pause: float) -> float:
+    """When to look again, after a pause at most: with others, where that is not much sooner. To wake up for each of
+    many apps apart would cost more than the looks do.
+    """
+    beat = (now + pause) // PERIOD * PERIOD
+    return beat if beat - now > pause / 2 else now + pause
 
 
 class WatchedGroup(TreeGroup):
