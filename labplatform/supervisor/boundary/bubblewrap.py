@@ -59,6 +59,8 @@ def find() -> tuple[str | None, str]:
         done = subprocess.run(
             [*words, *links, "--", "/bin/true"],
             stdin=subprocess.DEVNULL,
+            # The first process of the sandbox outlives this one for a moment, and is swept up then as a stray.
+            start_new_session=True,
             capture_output=True,
             timeout=PROBE_SECONDS,
             text=True,
