@@ -54,51 +54,70 @@ class Past(NamedTuple):
 
 
 class Series:
-    """Rows with one number for each column, oldest first; the first column is the time, in seconds since the epoch."""
+    """Rows with one number for each column, oldest first; the first column is the time, in seconds since the epoch.
+
+    One array holds all rows, one behind the other: an app that is started again and again has had hundreds of
+    processes within ten minutes, each with a series of a few rows.
+    """
+
+    __slots__ = ("_names", "_rows", "_start")
 
     def __init__(self, names: tuple[str, ...]) -> None:
-        self.columns = {name: array("d") for name in names}
+        self._names = names
+        self._rows = array("d")
         self._start = 0
+
+    def __len__(self) -> int:
+        """Rows held; those that are too old are let go of by the thousand."""
+        return len(self._rows) // len(self._names)
 
     def add(self, *values: float | None) -> None:
         """One more row; `None` is not known, and becomes NaN. What is too old goes."""
-        for column, value in zip(self.columns.values(), values, strict=True):
-            column.append(nan if value is None else value)
-        times = next(iter(self.columns.values()))
-        oldest = times[-1] - KEPT_SECONDS
-        while times[self._start] < oldest or len(times) - self._start > MOST_ROWS:
+        width = len(self._names)
+        if len(values) != width:
+            raise ValueError(f"a row has {width} columns, not {len(values)}")
+        rows = self._rows
+        rows.extend([nan if value is None else value for value in values])
+        count, oldest = len(rows) // width, rows[-width] - KEPT_SECONDS
+        while rows[self._start * width] < oldest or count - self._start > MOST_ROWS:
             self._start += 1
         if self._start > 1000:
-            for column in self.columns.values():
-                del column[: self._start]
+            del rows[: self._start * width]
             self._start = 0
+
+    def _time(self, row: int) -> float:
+        return self._rows[row * len(self._names)]
 
     @property
     def latest(self) -> float:
         """The time of its last row; 0 when there is none."""
-        times = next(iter(self.columns.values()))
-        return times[-1] if times else 0.0
+        return self._rows[-len(self._names)] if self._rows else 0.0
 
     @property
     def oldest(self) -> float:
         """The time of its first row; infinity when there is none."""
-        times = next(iter(self.columns.values()))
-        return times[self._start] if len(times) > self._start else inf
+        return self._time(self._start) if len(self) > self._start else inf
 
     def values(self, names: tuple[str, ...], since: float, until: float) -> list[float]:
         """What is known of these columns between two moments, both included; in no order."""
-        times = next(iter(self.columns.values()))
-        first, end = bisect_left(times, since, self._start), bisect_right(times, until, self._start)
-        return [value for name in names for value in self.columns[name][first:end] if value == value]
+        rows = range(len(self))
+        first = bisect_left(rows, since, self._start, key=self._time)
+        end = bisect_right(rows, until, self._start, key=self._time)
+        columns = (self._column(self._names.index(name), first, end) for name in names)
+        return [value for column in columns for value in column if value == value]
 
     def between(self, after: float, until: float = inf, most: int | None = None) -> Columns:
         """The rows after a time, up to and with another; no more than the first `most`."""
-        times = next(iter(self.columns.values()))
-        first = bisect_right(times, after, self._start)
-        end = bisect_right(times, until, first)
+        rows = range(len(self))
+        first = bisect_right(rows, after, self._start, key=self._time)
+        end = bisect_right(rows, until, first, key=self._time)
         if most is not None:
             end = min(end, first + most)
-        return {name: column[first:end] for name, column in self.columns.items()}
+        return {name: self._column(index, first, end) for index, name in enumerate(self._names)}
+
+    def _column(self, index: int, first: int, end: int) -> array[float]:
+        width = len(self._names)
+        return self._rows[first * width + index : end * width : width]
 
 
 class History:
@@ -106,7 +125,8 @@ class History:
 
     def __init__(self) -> None:
         self.app = Series((*APP_COLUMNS, "incarnation"))
-        self.processes: dict[tuple[int, float], tuple[ProcessInfo, Series]] = {}
+        self.processes: dict[tuple[int, float], tuple[str, Series]] = {}
+        """By pid and creation: its role, and its figures."""
 
     def add(self, metrics: AppMetrics, incarnation: int, rows: tuple[ProcessInfo, ...]) -> None:
         """One sample."""
@@ -115,7 +135,7 @@ class History:
             key = (row.pid, row.created)
             known = self.processes.get(key)
             series = known[1] if known else Series(PROCESS_COLUMNS)
-            self.processes[key] = (row, series)
+            self.processes[key] = (row.role, series)
             series.add(metrics.at, row.memory, row.rss, row.pss, row.uss, row.cpu, row.threads)
         if len(self.processes) > len(rows):
             oldest = metrics.at - KEPT_SECONDS
@@ -138,8 +158,8 @@ class History:
         return Past(
             app,
             [
-                ((row.pid, row.created, row.role), series.between(after, until))
-                for row, series in self.processes.values()
+                ((pid, created, role), series.between(after, until))
+                for (pid, created), (role, series) in self.processes.items()
                 if series.latest > after and series.oldest <= until
             ],
         )
