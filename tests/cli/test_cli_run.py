@@ -176,6 +176,7 @@ def test_what_a_name_means(tmp_path, monkeypatch):
         "leaky",
         "market-data",
         "news-feed",
+        "order-ticket",
         "ticker-details",
         "ticker-list",
         "ticker-list",

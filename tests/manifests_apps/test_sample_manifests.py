@@ -14,8 +14,14 @@ from labplatform import ResourceLimits, load_manifests
 from labplatform.resources import manifests_folder, page_kit
 
 FOLDER = manifests_folder()
-SERVED = (*(FOLDER / app for app in (*PAGES, "leaky", "cpu-hog")), page_kit())
-COLORS = {"ticker-list": "#0072B2", "ticker-details": "#CC79A7", "news-feed": "#009E73", "market-data": "#E69F00"}
+SERVED = (*(FOLDER / app for app in (*PAGES, "order-ticket", "leaky", "cpu-hog")), page_kit())
+COLORS = {
+    "ticker-list": "#0072B2",
+    "ticker-details": "#CC79A7",
+    "news-feed": "#009E73",
+    "market-data": "#E69F00",
+    "order-ticket": "#0072B2",
+}
 TROUBLE = {"leaky": "#56B4E9", "cpu-hog": "#F0E442"}
 
 
