@@ -203,7 +203,8 @@ class Connection:
 
     def cancel(self, asked: Asked) -> None:
         """No longer wait for a request; a launch under way is undone there."""
-        self._cancel(asked.number)
+        if not asked.answer.done():
+            self._cancel(asked.number)
         self._forget(asked.number)
 
     def _forget(self, number: int) -> None:

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
 import traitlets
@@ -39,6 +39,9 @@ from .recovery import Recovery
 from .reports import Reported, checked_reporting
 from .resolving import Resolver, Resolving
 from .start import Held, SupervisorProcess
+
+if TYPE_CHECKING:
+    from ..scenarios.chaos import ChaosReport
 
 EVENTS_KEPT = 10_000
 """Log entries kept in the kernel; the supervisor keeps as many."""
@@ -686,6 +689,38 @@ class Platform(Overhearing, Reported, Panel):
 
         wanted = [self[app] if isinstance(app, str) else app for app in apps]
         return AppViews(wanted or [app for app in self.apps if app.url], rate, width, interactive)
+
+    def chaos(
+        self,
+        seed: int | None = None,
+        duration: float = 60.0,
+        faults: Sequence[str] | None = None,
+        apps: Sequence[App | str] | None = None,
+        *,
+        count: int | None = None,
+        at_once: int = 1,
+        timeout: float = 60.0,
+        quiet: bool = False,
+    ) -> ChaosReport:
+        """Break apps at random, wait for each to be noticed and back, and return what came of it, a row for a fault.
+
+        `seed`: the same one plans the same faults again; a new one is taken, and said, if none is given. `duration`:
+        seconds over which they are spread; it takes longer where apps take longer to come back. `faults`: the kinds to
+        choose from, by default all that an app can suffer: those of `App.crash`, and "memory-limit", "window-close",
+        "recycle" and "slow", a page that computes and answers again in time; "supervisor" only if it is named. `apps`:
+        whom they strike, by default all that are up. `count`: how many faults, by default one every five seconds.
+        `at_once`: how many apps may be broken at the same time. `timeout`: seconds that each has to be noticed and to
+        be back; what takes longer is an entry of the table, and no error.
+
+        Says what is planned, and a line for each fault, unless `quiet`. Ctrl-C ends it, and what was done so far is
+        returned. Raises `ValueError`, `UnknownApp`.
+        """
+        from ..scenarios.chaos import run
+
+        self._ready_to_ask("chaos()")
+        seed = secrets.randbelow(1_000_000) if seed is None else seed
+        say = (lambda line: None) if quiet else _say
+        return run(self, seed, duration, faults, apps, count, at_once, timeout, say)
 
     # --- which app shall handle an intent
 
