@@ -52,7 +52,7 @@ def test_an_intruder(platform, tmp_path, kind):
 
 
 @pytest.mark.usefixtures("nothing_left")
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["bubblewrap", "landlock", pytest.param("off", marks=pytest.mark.long)])
 def test_an_intruder_of_an_ordinary_user(tmp_path_factory, kind):
     """The same user's neighbour, and Chromium's sandbox inside the boundary."""
     _skip_where_it_does_not_work(kind)
@@ -97,7 +97,7 @@ def test_an_app_without_network_reaches_nothing_but_its_platform(platform, tmp_p
         assert closed.evaluate_js(fetched, timeout=20) == "failed"
 
 
-@pytest.mark.parametrize("kind", ["bubblewrap", "landlock"])
+@pytest.mark.parametrize("kind", ["bubblewrap", pytest.param("landlock", marks=pytest.mark.long)])
 def test_its_modules_are_compiled_and_it_may_read_them(platform, tmp_path, monkeypatch, kind):
     """Else each start would compile them anew, for within a boundary it may not write them."""
     _skip_where_it_does_not_work(kind)

@@ -197,7 +197,7 @@ BURNS = "window.burner = new Worker(URL.createObjectURL(new Blob(['for (;;) {}']
 """A busy thread in its renderer; the page itself answers."""
 
 
-@pytest.mark.parametrize("tier", ["auto", "watchdog"])
+@pytest.mark.parametrize("tier", ["watchdog", pytest.param("auto", marks=pytest.mark.long)])
 def test_who_is_frozen_is_not_excused_by_a_cpu_limit_that_its_renderer_uses_up(tier):
     """Silence counts a fiftieth where an app had to wait for its limit: seven pings would take 70 seconds, not 1.4."""
     with Platform(APPS, limits=tier, **OPTIONS) as lab:

@@ -78,7 +78,7 @@ def test_who_breaks_too_often_is_left_broken(platform, tmp_path):
         assert app.state == "running"
 
 
-@pytest.mark.parametrize("isolation", ["shared-process", "shared-renderer"])
+@pytest.mark.parametrize("isolation", ["shared-process", pytest.param("shared-renderer", marks=pytest.mark.long)])
 def test_a_failed_app_leaves_no_window_in_a_shared_host(platform, tmp_path, isolation):
     make_app(tmp_path, "brittle", restart=NO_RESTART)
     make_app(tmp_path, "sturdy", restart=AT_ONCE)

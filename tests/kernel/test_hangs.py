@@ -37,7 +37,7 @@ def _is_spared(app, seconds: float = PAST_THE_END) -> None:
         ("process", "alert('Buy 100 AAPL?')", "alert: Buy 100 AAPL?", "websocket"),
         pytest.param("process", "confirm('Sure?')", "confirm: Sure?", "websocket", marks=pytest.mark.long),
         pytest.param("process", "prompt('How many?')", "prompt: How many?", "host", marks=pytest.mark.long),
-        ("shared-process", "alert('Buy?')", "alert: Buy?", "websocket"),
+        pytest.param("shared-process", "alert('Buy?')", "alert: Buy?", "websocket", marks=pytest.mark.long),
         # One page's dialog holds up the way of all the others then.
         ("shared-process", "alert('Buy?')", "alert: Buy?", "host"),
     ],

@@ -149,7 +149,9 @@ def test_an_orphan_of_an_app_goes_with_it(platform, tmp_path):
         until(lambda: not orphans(), 10, "its child to be gone")
 
 
-@pytest.mark.parametrize("seconds", [0.0, 0.1, 0.3])
+@pytest.mark.parametrize(
+    "seconds", [0.1, pytest.param(0.0, marks=pytest.mark.long), pytest.param(0.3, marks=pytest.mark.long)]
+)
 def test_a_stop_during_the_launch_is_a_stop(platform, seconds):
     with platform() as lab:
         lab.start()
@@ -173,7 +175,7 @@ def test_a_stop_during_the_launch_is_a_stop(platform, seconds):
         assert len(outcome) == 1
 
 
-@pytest.mark.parametrize("isolation", ["shared-process", "shared-renderer"])
+@pytest.mark.parametrize("isolation", ["shared-process", pytest.param("shared-renderer", marks=pytest.mark.long)])
 def test_a_launch_into_a_closing_host_waits_for_the_next(platform, isolation):
     with platform(isolation=isolation) as lab:
         for _ in range(3):

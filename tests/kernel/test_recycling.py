@@ -146,7 +146,7 @@ def test_a_service_is_recycled_too(platform, tmp_path):
         assert app.pid != pid
 
 
-@pytest.mark.parametrize("how", ["stop", "kill", "crash"])
+@pytest.mark.parametrize("how", ["stop", "crash", pytest.param("kill", marks=pytest.mark.long)])
 def test_one_that_ends_while_its_fresh_process_starts(platform, tmp_path, how):
     make_app(tmp_path, "plain", restart=NO_RESTART)
     with platform(tmp_path) as lab:

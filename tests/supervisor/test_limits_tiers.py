@@ -392,7 +392,7 @@ def _used(pids: list[int]) -> float:
     return sum(time.clock_gettime((~pid << 3) | 2) for pid in pids)
 
 
-@pytest.mark.parametrize("percent", [40, 15])
+@pytest.mark.parametrize("percent", [15, pytest.param(40, marks=pytest.mark.long)])
 def test_cpu_is_held_over_all_processes_together(within, percent):
     async def body(ring: Ring):
         program, group = await ring.start("burns", BURNS, max_cpu=percent)
