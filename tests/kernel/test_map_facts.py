@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 from itertools import combinations
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from support.npm import NODE
 
 from labplatform.kernel.widgets import words
+from labplatform.kernel.widgets.map_facts import Lags
 from labplatform.kernel.widgets.page_side import STATIC
-from labplatform.kernel.widgets.story import Story
+from labplatform.kernel.widgets.story import Harm, Story
 from labplatform.kernel.widgets.talk import NOTEBOOK, PULSES, WINDOW, Talk
 from labplatform.messages import Correspondent, Entry, Placement, RoutedMessage
 
@@ -218,6 +220,27 @@ def test_a_supervisor_that_counts_anew_is_no_flood():
     talk = Talk(first, 0, 100.0)
     talk.take((*first, message(1, "one", "two")), 0, 100.1)
     assert talk.rates(100.1)[0] == 1.0
+
+
+# --- lags
+
+
+def test_what_neighbours_felt_is_told_once_it_is_known_and_stays_so():
+    def sampled(at: float, **lags: float) -> list[Any]:
+        return [SimpleNamespace(name=name, metrics=SimpleNamespace(at=at, lag=lag)) for name, lag in lags.items()]
+
+    lags, harm = Lags(), Harm("one", 10.5, ["one"])
+    lags.take(sampled(10.0, two=0.9, three=0.9))
+    lags.take(sampled(11.0, two=0.002, three=0.004))
+    assert lags.felt(harm, ["two", "three"]) == (["two", "three"], None), "it is not over"
+    harm.gone_for["one"] = 1.0
+    assert lags.felt(harm, ["two", "three"])[1] is None, "the last half second has not been sampled"
+    lags.take(sampled(12.0, two=0.003, three=0.001))
+    assert lags.felt(harm, ["two", "three"]) == (["two", "three"], 0.004)
+    lags.take(sampled(13.0, two=5.0, three=5.0))
+    assert lags.felt(harm, ["two"]) == (["two", "three"], 0.004), "what came later is another story"
+    assert lags.worst(["four"], 10.5, 11.5) is None
+    assert lags.worst(["two"], 9.0, 11.5) is None, "nobody looked then"
 
 
 # --- words

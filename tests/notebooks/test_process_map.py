@@ -225,7 +225,7 @@ def test_what_shows_by_time_alone_goes_by_time(
         return
     monkeypatch.setattr(map_facts, "STAYS", 600.0)
     stage.two.restart()
-    until(lambda: shown.facts["apps"]["two"]["lines"][0].startswith("restarted in "), 20, "how it came back")
+    until(lambda: shown.facts["apps"]["two"]["lines"][0].startswith("back in "), 20, "how it came back")
     monkeypatch.setattr(map_facts, "STAYS", 0.5)
     until(lambda: shown.facts["apps"]["two"]["lines"][0].startswith("lag "), 10, "its figures again")
     assert not any(host["was"] for host in shown.facts["hosts"])

@@ -47,8 +47,8 @@ CLOSE = "map.close(); print(len(platform._watchers), sum(map(len, platform._watc
 ENDED = "platform.stop()"
 CELLS = [LAUNCH, CRASH, BROADCAST, SLEEP, SHARED, TWELVE, ENDED]
 
-BOXES = """() => [...document.querySelectorAll(".labplatform-map")].at(-1).querySelectorAll(".labplatform-map-tile").values()
-  .map((tile) => ({
+BOXES = """() => [...document.querySelectorAll(".labplatform-map")].at(-1).querySelectorAll(".labplatform-map-tile")
+  .values().map((tile) => ({
     name: tile.querySelector(".labplatform-map-app").textContent,
     gone: tile.classList.contains("labplatform-gone"),
     stalled: tile.classList.contains("labplatform-stalled"),
@@ -161,7 +161,7 @@ def test_it_moves_while_a_cell_is_busy_and_a_click_acts(stage: Stage) -> None:
     tile = stage.page.locator(".labplatform-map-tile").first
     tile.click()
     stage.page.get_by_role("menuitem", name="Restart").click()
-    until(lambda: stage.tiles()["list"]["first"].startswith("restarted in "), 30, "the restart")
+    until(lambda: stage.tiles()["list"]["first"].startswith("back in "), 30, "the restart")
     until(lambda: stage.tiles()["news"]["pictures"] > before["news"]["pictures"], 20, "newer pictures")
     tile.click()
     stage.page.get_by_role("menuitem", name="Break").click()
@@ -180,7 +180,7 @@ def test_it_moves_while_a_cell_is_busy_and_a_click_acts(stage: Stage) -> None:
     until(lambda: "no cell is running" in kernel.inner_text(), 10, "the kernel's box to say so")
     tile.click()
     stage.page.get_by_role("menuitem", name="Start").click()
-    until(lambda: stage.tiles()["list"]["first"].startswith("restarted in "), 30, "its start")
+    until(lambda: stage.tiles()["list"]["first"].startswith("back in "), 30, "its start")
 
 
 def test_by_keyboard_and_without_serious_faults_for_anybody(stage: Stage, pytestconfig: pytest.Config) -> None:

@@ -55,6 +55,7 @@ class Lags:
 
     def __init__(self) -> None:
         self._of: dict[str, deque[tuple[float, float]]] = {}
+        self._felt: tuple[float, list[str], float | None] = (0.0, [], None)
 
     def take(self, apps: Iterable[App]) -> None:
         """Note the present samples, those that are new."""
@@ -74,11 +75,22 @@ class Lags:
         for app in apps:
             kept = self._of.get(app, ())
             # A sample tells of the time since the one before it.
-            inside = [lag for at, lag in kept if at > since]
-            if not kept or kept[0][0] > since or kept[-1][0] < until or not inside:
+            last = next((at for at, _ in kept if at >= until), None)
+            if last is None or kept[0][0] > since:
                 return None
-            found += inside
+            found += [lag for at, lag in kept if since < at <= last]
         return max(found, default=None)
+
+    def felt(self, harm: Harm, alive: list[str]) -> tuple[list[str], float | None]:
+        """Who ran on while others were gone, and their worst lag; `alive`: who runs now. It stays as it was known."""
+        at, apps, worst = self._felt
+        if at != harm.at:
+            apps, worst = alive, None
+        apps = [app for app in apps if app not in harm.apps]  # of those, there may have come more
+        if worst is None and harm.over:
+            worst = self.worst(apps, harm.at, harm.at + harm.longest)
+        self._felt = (harm.at, apps, worst)
+        return apps, worst
 
 
 class Look(NamedTuple):
@@ -307,7 +319,7 @@ def _lines(look: Look, app: App, gone: bool, rate: float) -> tuple[list[str], st
     told = rate_in_words(rate) if look.talk else ""
     first, kind = lag, ""
     if _just_back(look, fate):
-        first = f"{fate.back} in {time_in_words(fate.took)}"
+        first = f"{'fresh' if fate.back == 'recycled' else 'back'} in {time_in_words(fate.took)}"
     elif near := _near(app):
         first, kind = near, "strong"
     else:
@@ -358,14 +370,12 @@ def _finding(look: Look, apps: list[App]) -> list[list[Any]]:
     cause = harm.cause or (harm.apps[0] if len(harm.apps) == 1 else None)
     pieces = _what_happened(harm, cause)
     names = {app.name for app in apps}
-    alive = [app.name for app in apps if app.name not in harm.apps and app.state in _UP]
+    alive, worst = look.lags.felt(harm, [app.name for app in apps if app.name not in harm.apps and app.state in _UP])
     if not alive or not names.issuperset(harm.apps):
         return pieces
-    until = harm.at + harm.longest
     ran = "ran on" if harm.over else "runs on" if len(alive) == 1 else "run on"
     who = alive[0] if len(alive) == 1 else f"The {len(alive)} others"
     pieces.append([f" {who} {ran}", False])
-    worst = look.lags.worst(alive, harm.at, until) if harm.over else None
     if worst is not None:
         pieces += [["; worst lag meanwhile ", False], [lag_in_words(worst), True]]
     return [*pieces, [".", False]]

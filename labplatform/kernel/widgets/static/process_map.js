@@ -48,8 +48,10 @@ function render({ model, el }) {
 
   const put = (node, text) => node.textContent !== text && (node.textContent = text);
   function at(node, spot) {
-    const style = `left:${spot.x}px;top:${spot.y}px;width:${spot.width}px;height:${spot.height}px`;
-    if (node.spot !== style) node.style.cssText = node.spot = style;
+    const key = `${spot.x} ${spot.y} ${spot.width} ${spot.height}`;
+    if (node.spot === key) return;
+    node.spot = key;
+    Object.assign(node.style, { left: `${spot.x}px`, top: `${spot.y}px`, width: `${spot.width}px`, height: `${spot.height}px` });
   }
   const within = (spot, outer) => ({ ...spot, x: spot.x - outer.x - 1.5, y: spot.y - outer.y - 1.5 });
   const toggle = (node, name, on) => node.classList.toggle(`labplatform-${name}`, Boolean(on));

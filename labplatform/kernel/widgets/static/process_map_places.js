@@ -53,7 +53,16 @@ function places(facts, width, unit = 1) {
     if (column && column + across > columns) [row, column] = [row + 1, 0];
     const down = Math.ceil(tiles / columns);
     blocks.push({ host, row, column, across, down });
-    for (let at = row; at < row + down; at++) open(at, "pages");
+    const one = host.renderers.length === 1;
+    for (let at = row; at < row + down; at++) {
+      open(at, "pages");
+      // Rows within one box stand closer than boxes do.
+      if (down > 1) {
+        const first = at === row ? s.head + s.rhead : one ? 0 : s.rhead;
+        const last = at === row + down - 1 ? s.rpad + s.pad : one ? 0 : s.rpad;
+        rows[at].cell = first + s.tile + last;
+      }
+    }
     rows[row + down - 1].lines = Math.max(rows[row + down - 1].lines, Math.ceil(host.services.length / across));
     [row, column] = down > 1 || column + across === columns ? [row + down, 0] : [row, column + across];
   }
@@ -72,7 +81,7 @@ function places(facts, width, unit = 1) {
   let y = 1;
   for (const one of rows) {
     one.y = y;
-    one.height = Math.max(one.small, one.kind === "pages" ? cellHeight + one.lines * s.line : 0);
+    one.height = Math.max(one.small, one.kind === "pages" ? (one.cell ?? cellHeight) + one.lines * s.line : 0);
     y += one.height + s.row;
   }
   const bottom = y - s.row;
@@ -130,6 +139,9 @@ function places(facts, width, unit = 1) {
 
   // --- boxes
 
+  // Of the box of a page's renderer, or of what would be that where one holds all.
+  const highOf = ({ host, row: top }, down) =>
+    rows[top + down].y + (down === 0 ? s.head : host.renderers.length === 1 ? -s.rhead : 0);
   const hosts = [];
   const at = new Map(); // where a lane begins, by name: { right, bottom, middle }
   for (const block of blocks) {
@@ -145,7 +157,7 @@ function places(facts, width, unit = 1) {
     };
     const inner = (index) => ({
       x: left[block.column + (index % block.across)] + s.pad,
-      y: rows[block.row + Math.floor(index / block.across)].y + s.head,
+      y: highOf(block, Math.floor(index / block.across)),
       width: cellWidth - 2 * s.pad,
       height: s.rhead + s.tile + s.rpad,
     });
