@@ -35,6 +35,7 @@ from . import (
     launch,
     limits,
     memory,
+    process_map,
     recycle,
     sampling,
     saving,
@@ -63,7 +64,7 @@ STANDING = (
     sampling,
     saving,
 )
-SHOWING = (click, view)
+SHOWING = (click, view, process_map)
 TALKING = (broadcast, burst, fanout, intent, busy, bridge, watching)
 TABLES: dict[str, ModuleType] = {
     module.__name__.rpartition(".")[2]: module for module in (*STANDING, *SHOWING, *TALKING)
