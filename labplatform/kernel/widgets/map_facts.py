@@ -342,10 +342,10 @@ def _supervisor_words(look: Look, total: float | None) -> str:
     platform = look.platform
     if platform.state == "lost":
         return "Supervisor lost"
-    if platform.state in ("stopped", "starting"):
-        return platform.state.capitalize()
-    if platform.state == "new":
-        return "Not started yet"
+    if platform.state != "running":
+        return {"new": "Not started yet", "let-go": "Runs on, and is not seen from here"}.get(
+            platform.state, platform.state.capitalize()
+        )
     if total is None:
         return ""
     half = look.talk.half_within(look.now) if look.talk else None

@@ -3,7 +3,8 @@
 const PULSES_AT_ONCE = 20;
 const PULSE = 400; // milliseconds along one lane
 const STAGE = 1.42; // how much larger all is at stage size
-const NAMED = 190; // width of a tile, in usual pixels, from which on its glyph and name fit on one line
+const NAMED = 235; // width of a tile, in usual pixels, from which on its name fits beside its picture
+const ROOMY = 190; // the same of a service, whose name and figure stand beside one another
 const CARD_SOON = 350; // milliseconds until a mouse that rests brings up details
 
 function render({ model, el }) {
@@ -133,7 +134,7 @@ function render({ model, el }) {
     at(tile.node, spot);
     toggle(tile.node, "small", small);
     toggle(tile.node, "tall", !small && spot.width < NAMED * unit);
-    toggle(tile.node, "tight", small && spot.width < NAMED * unit);
+    toggle(tile.node, "tight", small && spot.width < ROOMY * unit);
   }
 
   // --- tiles
