@@ -17,7 +17,7 @@ from support.apps import AT_ONCE, PLACEMENTS, QUICK, make_app
 from support.processes import Ground, until
 
 from labplatform import Platform
-from labplatform.kernel.widgets import map_facts
+from labplatform.kernel.widgets import map_facts, part
 from labplatform.kernel.widgets.part import STILL_BYTES
 from labplatform.kernel.widgets.process_map import ProcessMap
 
@@ -50,6 +50,12 @@ def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     with Platform(folder, isolation=request.param, sampling=0.3, **options) as lab:
         one, two = lab.launch_all("one", "two")
         yield SimpleNamespace(lab=lab, one=one, two=two, ticks=lab["ticks"], isolation=request.param)
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page that spoke once does not count as gone, however long a test takes."""
+    monkeypatch.setattr(part, "SILENCE", 600.0)
 
 
 @pytest.fixture

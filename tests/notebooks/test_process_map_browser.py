@@ -136,15 +136,25 @@ def test_a_broadcast_is_seen_as_pulses(stage: Stage) -> None:
 def test_a_crash_greys_exactly_one_box(stage: Stage) -> None:
     seen = """() => {
       window.greys = new Set();
-      window.greyed = setInterval(() => document.querySelectorAll(".labplatform-map-tile.labplatform-gone").forEach(
-        (tile) => window.greys.add([tile.querySelector(".labplatform-map-app").textContent,
-          tile.querySelector(".labplatform-map-first").textContent,
-          getComputedStyle(tile.closest(".labplatform-map-host")).borderStyle].join())), 30);
+      window.stands = new Set();
+      const map = document.querySelector(".labplatform-map");
+      window.greyed = setInterval(() => {
+        map.querySelectorAll(".labplatform-map-tile.labplatform-gone").forEach(
+          (tile) => window.greys.add([tile.querySelector(".labplatform-map-app").textContent,
+            tile.querySelector(".labplatform-map-first").textContent,
+            getComputedStyle(tile.closest(".labplatform-map-host")).borderStyle].join()));
+        const field = map.querySelector(".labplatform-map-field").getBoundingClientRect();
+        window.stands.add([...map.querySelectorAll(".labplatform-map-host, .labplatform-map-tile")].map((node) => {
+          const own = node.getBoundingClientRect();
+          return [own.x - field.x, own.y - field.y, own.width, own.height].join();
+        }).join(";"));
+      }, 30);
     }"""
     stage.page.evaluate(seen)
     stage.run(CRASH)
     until(lambda: stage.tiles()["list"]["first"].startswith("back in "), 30, "its return")
     assert stage.page.evaluate("clearInterval(greyed), [...greys]") == ["list,Aborted,dashed"]
+    assert stage.page.evaluate("stands.size") == 1, "something has moved"
     assert {tile["border"] for tile in stage.tiles().values()} == {"solid"}
     live = stage.page.locator(".labplatform-map .labplatform-live[role=status]").first
     assert live.text_content().startswith("list is back in ")
