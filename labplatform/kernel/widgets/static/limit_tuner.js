@@ -171,7 +171,8 @@ function limitOf(parent, kind, name, row, ends, act) {
   });
 
   field.addEventListener("input", () => (typing = true));
-  field.addEventListener("change", () => {
+  function commit() {
+    if (!typing) return;
     typing = false;
     const text = field.value.trim();
     if (text === "" && !field.validity.badInput) want(null);
@@ -180,13 +181,18 @@ function limitOf(parent, kind, name, row, ends, act) {
       complain(`A number above 0; ${kind.unit === "%" ? "100 is one core" : "in MB"}.`);
       show(own().limit);
     }
-  });
+  }
+  field.addEventListener("change", commit);
   field.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape" || !typing) return;
-    event.stopPropagation();
-    typing = false;
-    complain("");
-    show(own().limit);
+    if (event.key === "Enter") {
+      // Outside a form not every browser takes this for the end of a change.
+      commit();
+    } else if (event.key === "Escape" && typing) {
+      event.stopPropagation();
+      typing = false;
+      complain("");
+      show(own().limit);
+    }
   });
   field.addEventListener("blur", () => {
     if (typing) {

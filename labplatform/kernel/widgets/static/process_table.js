@@ -367,12 +367,15 @@ function render({ model, el }) {
           words.append(String(change.from), " → ");
         }
         make("b", "pid-now", words).textContent = facts.pid;
+        pid.append(" ");
         make("span", change.wanted ? "label" : "why", pid).textContent = change.words;
       } else if (facts.pid !== null) {
         make("b", "pid-now", pid).textContent = facts.pid;
+        pid.append(" ");
         if (facts.dialog) make("span", "why", pid).textContent = "a dialog is open";
       } else {
         make("span", "label", pid).textContent = gone && lastPid !== null ? `was ${lastPid}` : "–";
+        pid.append(" ");
         if (gone && facts.ended) {
           make("span", facts.state === "stopped" ? "label" : "why", pid).textContent = facts.ended.toLowerCase();
         }
