@@ -193,7 +193,9 @@ class RestartPolicy(_Part, frozen=True):
     it. A second, slow window of `slow_max_restarts` within `slow_within_seconds` catches what never trips the first,
     such as one hang after the other. The first restart waits `backoff` seconds, each further one twice as long, up to
     `max_backoff`, and each by up to the share `jitter` less, so that apps which fell together do not rise together; an
-    app that stayed up for `stable_after` seconds starts counting its back-off afresh.
+    app that stayed up for `stable_after` seconds starts counting its back-off afresh. What it had saved may be what it
+    dies of: after `restore_attempts` ends in a row, each of them before it was stable and of a page that had been given
+    that back, the next start comes without it; 0 gives it back each time.
     """
 
     when: Literal["never", "on-failure", "always"] = "on-failure"
@@ -205,6 +207,7 @@ class RestartPolicy(_Part, frozen=True):
     max_backoff: PositiveSeconds = 30.0
     jitter: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.25
     stable_after: PositiveSeconds = 10.0
+    restore_attempts: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 3
 
 
 class RecyclePolicy(_Part, frozen=True):

@@ -37,6 +37,7 @@ from . import (
     memory,
     process_map,
     recycle,
+    returning,
     sampling,
     saving,
     start,
@@ -61,6 +62,7 @@ STANDING = (
     throttle,
     boundary,
     recycle,
+    returning,
     sampling,
     saving,
 )

@@ -196,6 +196,14 @@ class App(Observable):
             parts.append(self._ask(m.Recall, m.Recalled, max(0.1, deadline - time.monotonic()), after=after))
         return History(parts)
 
+    def state_aside(self, timeout: float = 5.0) -> m.StateAside | None:
+        """What it had saved, where that was put aside: where it crashed again and again, each time soon after it had
+        been given it back. It came back without then, as the log says. `None` where that has not happened. The last
+        one stays until the platform ends. `timeout`: seconds. Raises `LabTimeout`, and `StoreError` where it cannot be
+        read.
+        """
+        return self._ask(m.RecallAside, m.StateAside | None, timeout)
+
     # --- what it does
 
     def evaluate_js(self, code: str, timeout: float = 5.0) -> Any:

@@ -174,6 +174,13 @@ class Recall(Message, frozen=True, tag="recall"):
     after: float | None = None
 
 
+class RecallAside(Message, frozen=True, tag="recall-aside"):
+    """Answer with the `StateAside` of an app; with `None` where nothing was put aside."""
+
+    id: int
+    place: str
+
+
 class OfferResolver(Message, frozen=True, tag="offer-resolver"):
     """From now on this controller can answer, or show, which app shall handle an intent; its former offer is void."""
 
@@ -221,6 +228,7 @@ Request = (
     | Recall
     | RecallBriefs
     | RecallReport
+    | RecallAside
     | OfferResolver
     | AnswerQuestion
     | Overhear

@@ -67,8 +67,8 @@ class OpenInstance(Message, frozen=True, tag="open-instance"):
     """Fill a place: open its window and page, start its Python side. `profile`: where its cookies and storage lie.
 
     `service_instance`: who its Python side is for other apps; without a page, `instance` itself. `bounds`: where its
-    window was before; else the manifest says. `restored`: what its page is told. `page_transport`: how its page reaches
-    the supervisor.
+    window was before; else the manifest says. `restored`: what its page is told. `kept`: what was kept of the page
+    before, as JSON. `page_transport`: how its page reaches the supervisor.
     """
 
     place: str
@@ -81,6 +81,7 @@ class OpenInstance(Message, frozen=True, tag="open-instance"):
     page_transport: PageTransport = "auto"
     bounds: Bounds | None = None
     restored: Restored | None = None
+    kept: str = ""
 
 
 class ShowCurtain(Message, frozen=True, tag="show-curtain"):
@@ -100,6 +101,7 @@ class ReloadInstance(Message, frozen=True, tag="reload-instance"):
     incarnation: int
     token: str
     restored: Restored | None = None
+    kept: str = ""
 
 
 class HostNumber(Message, frozen=True, tag="host-number"):

@@ -6,12 +6,12 @@ none. To a page only broadcasts, their answers and control words go together.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
 from .controller import Welcome
-from .words import Message
+from .words import MAX_URL, Message
 
 Bytes = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
 
@@ -74,6 +74,43 @@ class LoadState(Message, frozen=True, tag="load-state"):
     seq: int
 
 
+class Kept(msgspec.Struct, frozen=True):
+    """What is kept of a page without a word of its own.
+
+    `page`: path and query of its document. `hash`: the fragment of its address; `history`: the state beside that.
+    `fields`: by name, what stood in the marked fields of its forms. `left`: names of those for which there was no room.
+    """
+
+    page: Annotated[str, msgspec.Meta(max_length=MAX_URL)]
+    hash: str = ""
+    history: msgspec.Raw = msgspec.Raw(b"null")
+    fields: dict[str, bool | str | tuple[str, ...]] = {}
+    left: tuple[str, ...] = ()
+
+
+class Keep(Message, frozen=True, tag="keep"):
+    """Keep this of the page, in place of what was kept before. Not answered; counted in the session."""
+
+    kept: Kept
+
+
+class StateAside(msgspec.Struct, frozen=True, kw_only=True):
+    """What an app had saved, and what it comes without since then, for pages that had been given it crashed one after
+    the other.
+
+    `at`: when it was put aside, in seconds since the epoch; `why`, in words. `saved`: when the page had saved `state`,
+    a JSON value, and of what `version` that is; `None` where it had saved none. `kept`: what was kept of the page
+    without its word.
+    """
+
+    at: float
+    why: str
+    saved: float | None = None
+    version: int | None = None
+    state: Any = None
+    kept: Kept | None = None
+
+
 class StateSaved(Message, frozen=True, tag="state-saved"):
     """What was to be kept is on disk now; `problem`: why it is not. What was kept before is there still then."""
 
@@ -98,14 +135,16 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
     "launched" where the app was launched anew and has the state that it had kept for good.
     `age`: how many seconds before its end the state was kept that `lab.getState()` gives, and where the app was
     launched, how many before that; `None` where there is none.
-    `version`: that state's. `lost`: what is not there again, in words.
+    `version`: that state's. `lost`: what is not there again, in words. `aside`: whether there was a state, and it was
+    put aside because pages that had been given it crashed one after the other.
     """
 
     after: str
     age: float | None = None
     version: int | None = None
     lost: tuple[str, ...] = ()
+    aside: bool = False
 
 
 ToPage = Welcome | Ping | Ack | StateSaved | StateLoaded
-FromPage = Pong | Ack | SaveState | LoadState
+FromPage = Pong | Ack | SaveState | LoadState | Keep

@@ -195,6 +195,8 @@ class Supervisor:
 
     def _carry_out(self, slot: Slot, action: lifecycle.Action) -> None:
         match action:
+            case lifecycle.SetAside(why):
+                self.keeping.set_aside(slot, why)
             case lifecycle.Place():
                 slot.new_incarnation()
                 self.hosts.place(slot)
@@ -252,6 +254,7 @@ class Supervisor:
             slot.page = None
         slot.user_channel = self.user_channel(slot)
         coming_back = slot.life.recycling and slot.life.start_again
+        self.keeping.ended(slot, coming_back)
         if coming_back:
             self.router.expect_back(slot.instance)
         else:
@@ -271,6 +274,7 @@ class Supervisor:
             reason=ending.reason,
             detail=ending.detail[: m.MAX_TEXT],
             chance=random.random(),
+            restored=slot.given_back,
         )
         self.feed(slot, event)
 

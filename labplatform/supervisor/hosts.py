@@ -122,7 +122,9 @@ class Hosts:
                 )
                 return
         manifest = slot.manifest
-        restored = slot.restored = self._platform.keeping.restored(slot, slot.ended_at)
+        keeping = self._platform.keeping
+        restored = slot.restored = keeping.restored(slot, slot.ended_at)
+        kept, slot.given_back = keeping.kept_of(slot), keeping.has(slot)
         slot.tier = self._platform.limits.name if isolation == "process" else "off"
         if again:
             order: Any = m.ReloadInstance(
@@ -131,6 +133,7 @@ class Hosts:
                 incarnation=slot.life.incarnation,
                 token=slot.token,
                 restored=restored,
+                kept=kept,
             )
         else:
             slot.profile = profile
@@ -148,6 +151,7 @@ class Hosts:
                 page_transport=self._page_transport(slot, host),
                 bounds=slot.bounds,
                 restored=restored,
+                kept=kept,
             )
         slot.host = host
         slot.pid = host.pid or None

@@ -51,8 +51,9 @@ class Life(msgspec.Struct, frozen=True, kw_only=True):
 
     `settled`: it has been ready once, so a failing start is a crash and not a failed launch. `failures`: when it ended
     so that its policy starts it again, within the longer of that policy's windows. `streak`: such ends since it was
-    last stable; sets the back-off. `recycling`: from the end of a bloated process to the readiness of the fresh one;
-    the app keeps its FDC3 identity over it.
+    last stable; sets the back-off. `stable`: its present incarnation has been up for as long as that takes. `relapses`:
+    ends in a row of incarnations that had been given back what was saved, and were not stable. `recycling`: from the
+    end of a bloated process to the readiness of the fresh one; the app keeps its FDC3 identity over it.
     """
 
     policy: RestartPolicy = RestartPolicy()
@@ -66,6 +67,8 @@ class Life(msgspec.Struct, frozen=True, kw_only=True):
     launch_timeout: float = 30.0
     failures: tuple[float, ...] = ()
     streak: int = 0
+    stable: bool = False
+    relapses: int = 0
     reason: str | None = None
     detail: str = ""
 
@@ -123,12 +126,15 @@ class Exceeded(_Event, frozen=True, tag="exceeded"):
 
 
 class Ended(_Event, frozen=True, tag="ended"):
-    """Its process or page is gone. `reason`: one of the words in `endings`. `chance`: 0 to 1, for the back-off."""
+    """Its process or page is gone. `reason`: one of the words in `endings`. `chance`: 0 to 1, for the back-off.
+    `restored`: it had been given back what was saved of the one before.
+    """
 
     incarnation: int
     reason: str
     detail: str
     chance: float = 0.0
+    restored: bool = False
 
 
 class BackedOff(_Event, frozen=True, tag="backed-off"):
@@ -208,6 +214,12 @@ Event = (
 # --- actions ----------------------------------------------------------------------------------------------------------
 
 
+class SetAside(msgspec.Struct, frozen=True):
+    """Put away what was saved, `why` in words: the new incarnation comes without."""
+
+    why: str
+
+
 class Place(msgspec.Struct, frozen=True):
     """Find or make a host for the new incarnation and open it there."""
 
@@ -242,7 +254,7 @@ class Follow(msgspec.Struct, frozen=True):
     event: Event
 
 
-Action = Place | Close | End | Arm | Disarm | Follow
+Action = SetAside | Place | Close | End | Arm | Disarm | Follow
 Step = tuple[Life, tuple[Action, ...]]
 
 ALL_TIMERS = ("launch", "stop", "stable", "back-off")
@@ -271,15 +283,22 @@ def _to(life: Life, state: State, **changes) -> Life:
 
 def _start(life: Life, recycling: bool = False, **changes) -> Step:
     incarnation = life.incarnation + 1
-    after = _to(life, S.STARTING, incarnation=incarnation, start_again=False, recycling=recycling, **changes)
-    return after, (Disarm(ALL_TIMERS), Arm("launch", after.launch_timeout), Place())
+    after = _to(
+        life, S.STARTING, incarnation=incarnation, start_again=False, recycling=recycling, stable=False, **changes
+    )
+    set_aside: tuple[Action, ...] = ()
+    if 0 < life.policy.restore_attempts <= after.relapses:
+        why = f"{after.relapses} ends in a row, each right after it was restored"
+        detail = f"{after.detail}; what it had saved was put aside: {why}"
+        after, set_aside = msgspec.structs.replace(after, relapses=0, detail=detail), (SetAside(why),)
+    return after, (Disarm(ALL_TIMERS), Arm("launch", after.launch_timeout), *set_aside, Place())
 
 
 def _launched(life: Life, event: Launched) -> Step:
     if life.state not in (S.STOPPED, S.FAILED):
         return life, ()
     # Nothing of what filled this place before counts, or the launch of something else there would be judged by it.
-    fresh = {"failures": (), "streak": 0, "settled": False, "restarts": 0, "recycles": 0}
+    fresh = {"failures": (), "streak": 0, "settled": False, "restarts": 0, "recycles": 0, "relapses": 0}
     return _start(life, policy=event.policy, launch_timeout=event.timeout, **fresh)
 
 
@@ -326,9 +345,11 @@ def _ended(life: Life, event: Ended) -> Step:
     clean, policy = event.reason == "clean-exit", life.policy
     if clean and policy.when != "always":
         return _to(life, S.STOPPED, **told), (Disarm(ALL_TIMERS),)
+    relapses = life.relapses if clean else life.relapses + 1 if event.restored and not life.stable else 0
     kept = max(policy.within_seconds, policy.slow_within_seconds)
     failures = (*(at for at in life.failures if event.at - at < kept), event.at)
-    after = _to(life, S.STOPPED if clean else S.CRASHED, failures=failures, streak=life.streak + 1, **told)
+    counts = {"failures": failures, "streak": life.streak + 1, "relapses": relapses}
+    after = _to(life, S.STOPPED if clean else S.CRASHED, **counts, **told)
     if refusal := _refusal(policy, failures, event.at):
         verdict: Event = GaveUp(at=event.at, detail=refusal)
     else:
@@ -424,7 +445,7 @@ def _timer_fired(life: Life, event: TimerFired) -> Step:
     if event.timer == "stop" and life.state is S.STOPPING:
         return life, (End("killed", "it did not close in time, so the platform killed it"),)
     if event.timer == "stable" and life.state is S.RUNNING:
-        return msgspec.structs.replace(life, streak=0), ()
+        return msgspec.structs.replace(life, streak=0, stable=True, relapses=0), ()
     if event.timer == "stable" and life.state is S.UNRESPONSIVE:
         # It may come to itself again, and is to be stable for as long as others from then on.
         return life, (Arm("stable", life.policy.stable_after),)

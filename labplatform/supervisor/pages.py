@@ -19,7 +19,7 @@ class _Kind(msgspec.Struct):
 _kind_of = msgspec.json.Decoder(_Kind).decode
 _read_control = m.Reader(m.FromPage)
 CONTROL = frozenset(("pong", "ack"))
-STATE = frozenset(("save-state", "load-state"))
+STATE = frozenset(("save-state", "load-state", "keep"))
 REPLACED = "replaced by a newer connection with the same token"
 GOODBYE = "WCP6Goodbye"
 """FDC3's word for a page that wants no more of its desktop agent."""

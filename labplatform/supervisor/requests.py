@@ -73,6 +73,7 @@ class ControllerSpeaker:
             m.Recall: self._recall,
             m.RecallBriefs: self._recall_briefs,
             m.RecallReport: self._recall_report,
+            m.RecallAside: self._recall_aside,
             m.OfferResolver: self._offer_resolver,
             m.AnswerQuestion: self._answer_question,
             m.Overhear: self._overhear,
@@ -397,6 +398,9 @@ class ControllerSpeaker:
 
     async def _recall_report(self, peer: Peer, request: m.RecallReport) -> msgspec.Raw:
         return await self._supervisor.reports.full(request.number)
+
+    async def _recall_aside(self, peer: Peer, request: m.RecallAside) -> m.StateAside | None:
+        return await self._supervisor.keeping.aside(self._slot(request.place).name)
 
     async def _offer_resolver(self, peer: Peer, request: m.OfferResolver) -> None:
         self._supervisor.resolving.offer(peer, request.kind)

@@ -20,6 +20,8 @@ KEPT_MESSAGES = 50_000
 KEPT_BYTES = QUEUED_BYTES["page"] * 3 // 4
 """What may be kept for a page that does not acknowledge it, or is away. Less than what may wait for a connection, so
 that all of it can be sent again at once."""
+NEWS = (b'{"type":"broadcastEvent"', b'{"type":"intentEvent"')
+"""How the messages begin that other apps sent; all else is the desktop agent's own."""
 ACKNOWLEDGE_AFTER = 64
 ACKNOWLEDGE_BYTES = 1 << 18
 """Messages, and bytes of them, after which they are acknowledged; fewer are with the next ping."""
@@ -87,6 +89,11 @@ class Session:
     def unacknowledged(self) -> int:
         """Messages that the page was sent, or is to be sent, and has not said to have."""
         return len(self._kept)
+
+    @property
+    def unheard(self) -> int:
+        """Those of them that came from other apps: contexts and intents."""
+        return sum(data.startswith(NEWS) for data in self._kept)
 
     def _forget(self, count: int) -> None:
         for _ in range(min(count, len(self._kept))):

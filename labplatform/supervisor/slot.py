@@ -114,6 +114,8 @@ class Slot:
         """How its processes were when it was ended for its silence."""
         self.restored: m.Restored | None = None
         """What its page was told of the one before it."""
+        self.given_back = False
+        """Whether its page was given what was saved of the one before it."""
         self.page_figures = PageFigures()
         self.page_pulse = Pulse()
         self.gui_pulse = Pulse()

@@ -36,6 +36,15 @@ CREATE TABLE IF NOT EXISTS states (
     session TEXT NOT NULL, place TEXT NOT NULL, saved REAL NOT NULL, version INTEGER NOT NULL, state BLOB NOT NULL,
     PRIMARY KEY (session, place)
 );
+CREATE TABLE IF NOT EXISTS kept (
+    session TEXT NOT NULL, place TEXT NOT NULL, at REAL NOT NULL, data BLOB NOT NULL,
+    PRIMARY KEY (session, place)
+);
+CREATE TABLE IF NOT EXISTS aside (
+    session TEXT NOT NULL, place TEXT NOT NULL, at REAL NOT NULL, why TEXT NOT NULL, saved REAL, version INTEGER,
+    state BLOB, kept BLOB,
+    PRIMARY KEY (session, place)
+);
 CREATE TABLE IF NOT EXISTS roster (
     session TEXT NOT NULL, place TEXT NOT NULL, position INTEGER NOT NULL, seen REAL NOT NULL, data BLOB NOT NULL,
     PRIMARY KEY (session, place)

@@ -244,7 +244,7 @@ class Peer:
         self.received += 1
         if self.received % 64 == 0:
             connection.send({"type": "ack", "received": self.received})
-        if message["type"] == "WCP6Goodbye":
+        if message["type"] in ("WCP6Goodbye", "keep"):
             self._note(lambda: connection.messages.append(message))
             return
         self._check(message)
@@ -412,7 +412,13 @@ def fin_config() -> dict[str, Any] | None:
 
 
 @pytest.fixture
-def injected(agent_js: str, peer: Peer, web: Web, fin_config: dict[str, Any] | None) -> str:
+def kept() -> str:
+    """What was kept of the page before, as JSON: nothing, but in the tests of that."""
+    return ""
+
+
+@pytest.fixture
+def injected(agent_js: str, peer: Peer, web: Web, fin_config: dict[str, Any] | None, kept: str) -> str:
     """The script as an app host injects it."""
     config = {
         "origin": web.origin,
@@ -430,6 +436,7 @@ def injected(agent_js: str, peer: Peer, web: Web, fin_config: dict[str, Any] | N
         "fin": fin_config,
         "maxMessage": MAX_MESSAGE,
         "restored": None,
+        "kept": kept,
     }
     return f"(() => {{ const __LABPLATFORM__ = {json.dumps(config)}; {agent_js} }})();"
 

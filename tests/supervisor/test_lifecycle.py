@@ -29,6 +29,7 @@ def _one_of_each(at: float, incarnation: int) -> list[lc.Event]:
         lc.HangExpired(at=at, incarnation=incarnation, what="page", missed=9),
         lc.Exceeded(at=at, incarnation=incarnation, reason="memory-limit", detail="it used 2 MB of 1 MB"),
         lc.Ended(at=at, incarnation=incarnation, reason="clean-exit", detail=""),
+        lc.Ended(at=at, incarnation=incarnation, reason="crashed", detail="d", restored=True),
         *(lc.Ended(at=at, incarnation=incarnation, reason=reason, detail="d") for reason in BAD_REASONS),
         lc.BackedOff(at=at, delay=0.5),
         lc.GaveUp(at=at, detail=""),
@@ -106,6 +107,8 @@ class Story:
         self.lives: list[Life] = []
         self.delays: list[tuple[float, float]] = []
         self.places: list[float] = []
+        self.without: list[int] = []
+        """Incarnations that came without what was saved."""
 
     def feed(self, event: lc.Event) -> None:
         was = self.life
@@ -122,6 +125,8 @@ class Story:
                     self.delays.append((event.at, seconds))
                 case lc.Place():
                     self.places.append(event.at)
+                case lc.SetAside():
+                    self.without.append(self.life.incarnation)
 
 
 policies = st.builds(
@@ -235,6 +240,73 @@ def test_who_was_stable_starts_counting_afresh():
     story.feed(lc.TimerFired(at=40, timer="stable", incarnation=story.life.incarnation))
     _crash(story, 50)
     assert [seconds for _, seconds in story.delays] == [1, 2, 4, 1]
+
+
+# --- what it had saved may be what it dies of -------------------------------------------------------------------------
+
+lives = st.lists(
+    st.tuples(
+        st.booleans(),  # there was something to give it
+        st.booleans(),  # it became stable
+        st.sampled_from(("ends", "restarted by hand", "recycled", "lost with its supervisor")),
+    ),
+    max_size=30,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, 4), lives)
+def test_what_was_saved_is_put_aside_after_so_many_ends_right_after_a_restore(most, lives):
+    """Judged by the plain rule: so many such ends since the last that was none, or since it was put aside."""
+    policy = RestartPolicy(max_restarts=1000, slow_max_restarts=1000, restore_attempts=most)
+    story, at, relapses, expected = Story(), 1000.0, 0, []
+    story.feed(lc.Launched(at=at, policy=policy, timeout=30))
+    for saved, stable, how in lives:
+        at += 100
+        incarnation = story.life.incarnation
+        story.feed(lc.Ready(at=at, incarnation=incarnation))
+        if stable:
+            story.feed(lc.TimerFired(at=at, timer="stable", incarnation=incarnation))
+            relapses = 0
+        if how == "ends":
+            restored = saved and incarnation > 1
+            story.feed(lc.Ended(at=at, incarnation=incarnation, reason="oom", detail="it died", restored=restored))
+            relapses = relapses + 1 if restored and not stable else 0
+            story.feed(lc.TimerFired(at=at, timer="back-off", incarnation=incarnation))
+        elif how == "lost with its supervisor":
+            life, story.life = story.life, Life()
+            story.feed(lc.Resumed(at=at, life=life, reason="killed", detail="the supervisor was lost"))
+        else:
+            wanted = lc.Recycled(at=at, incarnation=incarnation, why="too large", grace=5)
+            if how == "restarted by hand":
+                wanted = lc.RestartAsked(at=at, by="a test", grace=5, timeout=30)
+            story.feed(wanted)
+            story.feed(lc.Ended(at=at, incarnation=incarnation, reason="killed", detail="", restored=saved))
+        assert story.life.state is State.STARTING
+        if 0 < most <= relapses:
+            expected.append(story.life.incarnation)
+            relapses = 0
+            why = f"{most} ends in a row, each right after it was restored"
+            assert story.life.detail == f"it died; what it had saved was put aside: {why}"
+    assert story.without == expected
+
+
+def test_a_failed_app_is_given_it_once_more_by_hand_and_then_starts_without():
+    """The policy may give up sooner than it is put aside; who restarts by hand is not caught in that for ever."""
+    story = _launched(max_restarts=2, restore_attempts=3)
+    story.feed(lc.Ready(at=0, incarnation=1))
+    for at in (1, 2, 3):
+        incarnation = story.life.incarnation
+        story.feed(lc.Ended(at=at, incarnation=incarnation, reason="crashed", detail="d", restored=incarnation > 1))
+        _come_back(story, at)
+    assert (story.life.state, story.life.relapses, story.without) == (State.FAILED, 2, [])
+    for at in (4, 5):
+        story.feed(lc.RestartAsked(at=at, by="a test", grace=5, timeout=30))
+        incarnation = story.life.incarnation
+        if at == 4:
+            story.feed(lc.Ended(at=at, incarnation=incarnation, reason="crashed", detail="d", restored=True))
+            story.feed(lc.TimerFired(at=at, timer="back-off", incarnation=incarnation))
+    assert story.without == [incarnation]
 
 
 def test_a_very_long_streak_does_not_overflow():

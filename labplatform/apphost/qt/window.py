@@ -171,6 +171,7 @@ class QtWindow:
                 "fin": openfin_config(self.manifest),
                 "maxMessage": host.max_message,
                 "restored": order.restored and msgspec.to_builtins(order.restored),
+                "kept": order.kept,
             },
             self.bridge is not None,
         )
@@ -186,6 +187,7 @@ class QtWindow:
             incarnation=order.incarnation,
             token=order.token,
             restored=order.restored,
+            kept=order.kept,
         )
         if self.bridge:
             self.bridge.forget()
@@ -351,6 +353,10 @@ class QtWindow:
                 problem = f"{url} could not be loaded: {info.errorString()}{remedy(info.errorString())}"
         else:
             problem = ""
+            if self.order.kept:
+                # For the first document alone: the one that comes after a reload has a history of its own.
+                self.order = msgspec.structs.replace(self.order, kept="")
+                self._inject()
         self.host.send(m.InstanceLoaded(place=self.place, incarnation=self.incarnation, problem=problem, url=url))
         self.gui.loaded(self.place)
 

@@ -10,6 +10,7 @@ import { BridgeRoad } from "./bridge.js";
 import type { Config } from "./config.js";
 import { announce, makeDesktopAgent } from "./desktop_agent.js";
 import { defineFin } from "./fin.js";
+import { Keep } from "./keep.js";
 import { defineLab } from "./lab.js";
 import { SocketMessaging } from "./messaging.js";
 import * as native from "./natives.js";
@@ -31,6 +32,7 @@ function start(config: Config): void {
   defineLab(config, transport, agent, state);
   if (config.fin) defineFin(config.fin, agent);
   announce(agent);
+  new Keep(transport, config.maxMessage).start(config.kept);
   transport.start({
     message(message) {
       if (!state.take(message)) messaging.message(message);

@@ -11,6 +11,8 @@ export interface Restored {
   readonly version: number | null;
   /** What is not there again, in words. */
   readonly lost: readonly string[];
+  /** Whether there was a state, and it was put aside because pages that had been given it crashed one after the other. */
+  readonly aside: boolean;
 }
 
 /** What the app host tells the agent about its page. In the page's renderer; the token in it is for socket.ts alone. */
@@ -41,4 +43,6 @@ export interface Config {
   readonly maxMessage: number;
   /** What this page is told of the one before it in its app's place; `null` where there was none. */
   readonly restored: Restored | null;
+  /** What was kept of that page without a word of its own (`keep.ts`), as JSON; empty where nothing was. */
+  readonly kept: string;
 }

@@ -50,7 +50,7 @@ export function defineLab(config: Config, transport: Transport, agent: DesktopAg
       return transport.online;
     },
     channel: (id) => getOrCreateChannel(id),
-    restored: config.restored && native.freeze(config.restored),
+    restored: config.restored && native.freeze({ ...config.restored, lost: native.freeze(config.restored.lost) }),
     saveState: (value) => state.save(value),
     getState: () => state.load(),
     get stateVersion() {

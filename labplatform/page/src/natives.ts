@@ -22,6 +22,12 @@ function getterOf<Self, Name extends keyof Self & string>(prototype: Self, name:
   return (self) => apply(getter, self, []) as Self[Name];
 }
 
+function setterOf<Self, Name extends keyof Self & string>(prototype: Self, name: Name): (self: Self, value: Self[Name]) => void {
+  const setter = getOwnPropertyDescriptor(prototype, name)?.set;
+  if (!setter) throw new TypeError(`this browser has no setter for ${name}`);
+  return (self, value) => apply(setter, self, [value]) as void;
+}
+
 export const Socket = WebSocket;
 export const sendText = uncurried<WebSocket, [text: string], void>(WebSocket.prototype.send);
 export const bufferedAmount = getterOf(WebSocket.prototype, "bufferedAmount");
@@ -30,11 +36,20 @@ export const listen = uncurried<EventTarget, [type: string, listener: (event: Ev
   EventTarget.prototype.addEventListener,
 );
 export const dispatch = uncurried<EventTarget, [event: Event], boolean>(EventTarget.prototype.dispatchEvent);
+const pathOf = uncurried<Event, [], EventTarget[]>(Event.prototype.composedPath);
+/** What an event is about, also where that is inside a shadow tree. */
+export const targetOf = (event: Event): EventTarget | null => pathOf(event)[0] ?? null;
 export const messageData = getterOf(MessageEvent.prototype, "data");
 export const closeCode = getterOf(CloseEvent.prototype, "code");
 export const eventDetail = getterOf(CustomEvent.prototype, "detail");
 export const blockedUri = getterOf(SecurityPolicyViolationEvent.prototype, "blockedURI");
 export const violatedDirective = getterOf(SecurityPolicyViolationEvent.prototype, "effectiveDirective");
+
+// The prototypes' own: a page's library may have put a setter on the field itself, to notice what a script writes.
+export const setInput = setterOf(HTMLInputElement.prototype, "value");
+export const setTextArea = setterOf(HTMLTextAreaElement.prototype, "value");
+export const setChecked = setterOf(HTMLInputElement.prototype, "checked");
+export const setSelected = setterOf(HTMLOptionElement.prototype, "selected");
 
 export const { parse, stringify } = JSON;
 export const indexOf = uncurried<string, [part: string, from: number], number>(String.prototype.indexOf);
