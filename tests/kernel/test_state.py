@@ -168,7 +168,9 @@ def test_killed_in_the_middle_of_saving_it_comes_back_with_what_was_acknowledged
 @pytest.mark.timeout(900)
 def test_a_state_survives_the_supervisor_and_is_never_torn(tmp_path, times):
     for number in range(times):
-        platform = Platform(APPS, quiet=True, alongside=True, store=tmp_path / f"{number}.db")
+        # Over a WebSocket of the page's own, and through its host.
+        road = ("websocket", "host")[number % 2]
+        platform = Platform(APPS, quiet=True, alongside=True, page_transport=road, store=tmp_path / f"{number}.db")
         app = platform.launch("hello")
         try:
             app.evaluate_js(COUNTS)

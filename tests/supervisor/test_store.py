@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.ordinary_user import ordinary_user
 
 from labplatform.errors import StoreError
 from labplatform.supervisor.store import Store
@@ -136,6 +137,80 @@ def test_where_no_file_can_be_the_memory_serves_and_it_is_said(tmp_path):
     (said,) = put_and_get(tmp_path / "file" / "store.db")
     assert "cannot be used" in said and "in memory" in said
     assert put_and_get(None) == []
+
+
+def test_a_store_that_is_damaged_while_it_is_used_refuses_and_a_new_one_begins_next_time(tmp_path):
+    """Nothing but a `StoreError` comes of it: its thread goes on, and so does the platform."""
+    path = tmp_path / "store.db"
+
+    async def body(store: Store) -> None:
+        for number in range(200):
+            await store.write(keep, f"place-{number}", "x" * 2000)
+        # So that what is read next comes from the file.
+        await store.read(lambda db: db.execute("PRAGMA cache_size=0"))
+        size = path.stat().st_size
+        with path.open("r+b") as file:
+            file.write(os.urandom(size))
+        for wal in tmp_path.glob("*-wal"):
+            wal.write_bytes(os.urandom(wal.stat().st_size))
+        outcomes = []
+        for number in range(200):
+            try:
+                outcomes.append(await store.read(kept, f"place-{number}") == "x" * 2000)
+                await store.write(keep, f"more-{number}", "y")
+            except StoreError as error:
+                assert str(path) in str(error)
+                outcomes.append(False)
+        assert False in outcomes
+
+    use(path, body)
+    (said,) = put_and_get(path)
+    assert "was damaged" in said
+
+
+READ_ONLY = """
+import asyncio, os, sys
+from pathlib import Path
+from labplatform.supervisor.store import Store
+
+def keep(db):
+    db.execute("REPLACE INTO states VALUES ('s', 'p', 0, 0, 'here')")
+
+async def main(path):
+    said = []
+    store = Store(path, said.append)
+    store.start()
+    await store.write(keep)
+    print(await store.read(lambda db: db.execute("SELECT state FROM states").fetchone()[0]), *said, sep="|")
+    await store.close()
+
+folder = Path.home() / "store"
+folder.mkdir()
+asyncio.run(main(folder / "sound.db"))
+sound = (folder / "sound.db").read_bytes()
+folder.chmod(0o500)
+asyncio.run(main(folder / "new.db"))
+asyncio.run(main(folder / "sound.db"))
+folder.chmod(0o700)
+(folder / "sound.db").chmod(0o400)
+asyncio.run(main(folder / "sound.db"))
+print((folder / "sound.db").read_bytes() == sound, sorted(os.listdir(folder)))
+"""
+
+
+def test_where_an_ordinary_user_may_not_write_the_memory_serves(tmp_path_factory):
+    """A folder that is read-only, without a store in it and with one; and a file that is."""
+    with ordinary_user(tmp_path_factory) as user:
+        done = user.run("-c", READ_ONLY)
+        assert done.returncode == 0, done.stderr
+        first, *others, last = done.stdout.splitlines()
+        assert first == "here"
+        assert last == "True ['sound.db']"
+        assert len(others) == 3
+        for line, name in zip(others, ("new.db", "sound.db", "sound.db"), strict=True):
+            value, said = line.split("|")
+            assert value == "here"
+            assert f"store/{name} cannot be used: " in said and "in memory" in said
 
 
 def test_a_store_of_a_newer_version_is_left_alone(tmp_path):
