@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.apps import AT_ONCE, NO_RESTART, make_app
+from support.apps import APPS, AT_ONCE, NO_RESTART, make_app
 from support.processes import runs, until
 
 from labplatform.errors import NotRunning
@@ -110,3 +110,52 @@ def test_faults_of_one_app_while_another_works(platform):
                 answers += other.evaluate_js("1", timeout=10)
         assert answers > 0
         assert (other.incarnation, other.restarts, other.reason) == (1, 0, None)
+
+
+LOOPS = """<!doctype html><meta charset=utf-8><title>looping</title><script>
+    // Once it has been ready, or its launch would be what fails.
+    addEventListener("load", () => setTimeout(async () => {
+        const channel = await fdc3.getOrCreateChannel("end");
+        setInterval(() => channel.broadcast({ type: "end" }), 20);
+    }, 300));
+</script>"""
+ENDS = """
+import os
+
+def main(lab):
+    lab.desktop_agent.get_or_create_channel("end").add_context_listener("end", lambda *_: os.abort())
+    lab.stopping.wait()
+"""
+TELLS = """(async () => {
+    for (let number = 0; number < COUNT; number++) {
+        await fdc3.broadcast({ type: "test", number });
+        await new Promise((done) => setTimeout(done, 20));
+    }
+    return COUNT;
+})()"""
+
+
+@pytest.mark.parametrize("count", [60, pytest.param(2000, marks=[pytest.mark.long, pytest.mark.timeout(300)])])
+def test_a_crash_loop_of_one_app_costs_the_others_nothing(platform, tmp_path, count):
+    make_app(tmp_path, "looping", page=LOOPS, python=ENDS, restart=AT_ONCE)
+    with platform(APPS, tmp_path) as lab:
+        one, other = lab.launch_all("hello", "neighbour")
+        for app in (one, other):
+            app.evaluate_js("fdc3.joinUserChannel('fdc3.channel.1')", timeout=20)
+        listen = (
+            "window.heard = []; fdc3.addContextListener('test', ({ number }) => { heard.push(number); }).then(() => 0)"
+        )
+        other.evaluate_js(listen, timeout=20)
+        looping = lab.launch("looping")
+        before = looping.incarnation
+        assert one.evaluate_js(TELLS.replace("COUNT", str(count)), timeout=240) == count
+        until(lambda: looping.incarnation > before + 1, 30, "it to break again and again meanwhile")
+        heard = until(lambda: len(h := other.evaluate_js("heard", timeout=20)) == count and h, 20, "the last message")
+        assert heard == list(range(count))
+        # Nobody missed so many pings in a row that it would show, and nobody was started anew.
+        for app in (one, other):
+            assert (app.restarts, app.incarnation) == (0, 1)
+            assert [entry for entry in app.events if entry.kind in ("silent", "ended")] == []
+        assert lab.describe().metrics.supervisor.pid == lab.supervisor_pid
+        looping.stop()
+        assert looping.state == "stopped"
