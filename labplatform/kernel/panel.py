@@ -63,3 +63,15 @@ class Panel:
         from .widgets.plots import plots_of
 
         return plots_of(self, apps, seconds)
+
+    def crash_list(self) -> Any:
+        """The crash reports, newest first: open one, compare two, export one."""
+        from .widgets.crash_list import CrashList
+
+        return CrashList(self)
+
+    def dashboard(self) -> Any:
+        """All parts in one frame: process map and table always, plots, limits, messages, crashes and launcher in tabs."""
+        from .widgets.dashboard import Dashboard
+
+        return Dashboard(self)

@@ -17,6 +17,19 @@ const BREAKS = [
 ];
 const NEEDS_PAGE = new Set(["renderer", "renderer-kill", "oom", "hang"]);
 
+// The entries of all ways to break one app; `does` as below.
+function breakActions(app, does) {
+  return BREAKS.map(
+    (one) =>
+      one && {
+        words: one[1],
+        off: !app.page && NEEDS_PAGE.has(one[0]) ? "it has no page" : "",
+        note: one[2],
+        press: does("crash", "breaking", { how: one[0] }),
+      },
+  );
+}
+
 // The entries for one app. `app`: { name, state, page: whether it has one, shared: with how many it shares its process };
 // `act(word, with)` as of `part`; `begun(doing, promise)` is told what is under way, in a word, and the promise rejects
 // with the kernel's words when it fails; `pictured(picture)` gets a picture.
@@ -27,15 +40,6 @@ function appActions(app, act, begun, pictured) {
   }
   const up = app.state === "running" || app.state === "unresponsive";
   const off = up ? "" : "not running";
-  const broken = BREAKS.map(
-    (one) =>
-      one && {
-        words: one[1],
-        off: !app.page && NEEDS_PAGE.has(one[0]) ? "it has no page" : "",
-        note: one[2],
-        press: does("crash", "breaking", { how: one[0] }),
-      },
-  );
   const picture = () => {
     const taken = act("picture", { app: app.name });
     begun("taking a picture", taken);
@@ -59,7 +63,7 @@ function appActions(app, act, begun, pictured) {
       press: does("devtools", "opening its tools"),
     },
     null,
-    up ? { words: "Break", icon: ICONS.bolt, items: broken } : { words: "Break", icon: ICONS.bolt, off },
+    up ? { words: "Break", icon: ICONS.bolt, items: breakActions(app, does) } : { words: "Break", icon: ICONS.bolt, off },
     { words: "Kill", icon: ICONS.kill, kind: "danger", press: does("kill", "killing") },
   ];
 }
