@@ -71,7 +71,7 @@ class Panel:
         return CrashList(self)
 
     def dashboard(self) -> Any:
-        """All parts in one frame: process map and table always, plots, limits, messages, crashes and launcher in tabs."""
+        """All parts in one frame: the map and the table always, plots, limits, messages, crashes, launcher in tabs."""
         from .widgets.dashboard import Dashboard
 
         return Dashboard(self)
