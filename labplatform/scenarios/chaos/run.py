@@ -102,7 +102,6 @@ class _Run:
             self._overheard.close()
             report.seconds = time.time() - began
             self._mend()
-        self._say(report.summary)
         return report
 
     def _tell_plan(self) -> None:
