@@ -37,6 +37,7 @@ from . import (
     memory,
     process_map,
     recycle,
+    reporting,
     returning,
     sampling,
     saving,
@@ -65,6 +66,7 @@ STANDING = (
     returning,
     sampling,
     saving,
+    reporting,
 )
 SHOWING = (click, view, process_map)
 TALKING = (broadcast, burst, fanout, intent, busy, bridge, watching)

@@ -140,14 +140,16 @@ def _lead(report: m.CrashReport) -> str:
 
 
 def _facts(report: m.CrashReport) -> str:
+    # No list of terms: notebooks give those a form of their own.
     facts = "".join(
-        f'<div class="fact"><dt>{term}</dt><dd class="{kind}">{text(value)}</dd></div>'
-        for term, value, kind in facts_of(report)
+        f'<div class="fact" role="listitem"><span class="term">{term}</span>'
+        f'<b class="{"value harm" if harm else "value"}">{text(value)}</b></div>'
+        for term, value, harm in facts_of(report)
     )
-    return f'<dl class="facts">{facts}</dl>'
+    return f'<div class="facts" role="list">{facts}</div>'
 
 
-def facts_of(report: m.CrashReport) -> list[tuple[str, str, str]]:
+def facts_of(report: m.CrashReport) -> list[tuple[str, str, bool]]:
     """The five facts of each report: what, its value, and whether that is harm."""
     brief = report.brief
     by = report.exit.by if report.exit else ""
@@ -159,11 +161,11 @@ def facts_of(report: m.CrashReport) -> list[tuple[str, str, str]]:
     else:
         back = f"not back: {brief.gave_up}" if brief.gave_up else "not yet"
     return [
-        ("Reason", brief.reason, "harm"),
-        ("Ended by", by or "not known", ""),
-        ("Lived", "was never ready" if brief.uptime is None else duration(brief.uptime), ""),
-        ("Noticed after", noticed, ""),
-        ("Back after", back, ""),
+        ("Reason", brief.reason, True),
+        ("Ended by", by or "not known", False),
+        ("Lived", "was never ready" if brief.uptime is None else duration(brief.uptime), False),
+        ("Noticed after", noticed, False),
+        ("Back after", back, False),
     ]
 
 

@@ -16,7 +16,7 @@ from labplatform.reports.text import text as as_text
 
 HOSTILE = "</pre></style><script>alert(1)</script><img src=x onerror='alert(1)'>\x1b[31m\u202e\x00\"&"
 MAY_BE = {
-    *("article", "b", "dd", "details", "div", "dl", "dt", "footer", "header", "i", "img", "li", "p", "pre", "section"),
+    *("article", "b", "details", "div", "footer", "header", "i", "img", "li", "p", "pre", "section"),
     *("small", "span", "style", "summary", "table", "tbody", "td", "th", "thead", "tr", "ul", "svg", "path", "rect"),
     *("html", "head", "meta", "title", "body"),
 }
