@@ -274,7 +274,8 @@ class Supervisor:
             reason=ending.reason,
             detail=ending.detail[: m.MAX_TEXT],
             chance=random.random(),
-            restored=slot.given_back,
+            # What somebody broke on purpose says nothing of what it had been given.
+            restored=slot.given_back and not slot.fault,
         )
         self.feed(slot, event)
 

@@ -170,6 +170,15 @@ def test_a_page_is_told_what_was_lost_with_the_one_before(stage, form):
     assert form.evaluate_js("[Object.isFrozen(lab.restored), Object.isFrozen(lab.restored.lost)]") == [True, True]
 
 
+def test_who_is_broken_on_purpose_keeps_its_state_however_often(stage, form):
+    for _ in range(5):
+        incarnation = form.incarnation
+        form.crash("renderer-kill")
+        until_back(form, incarnation)
+    assert form.evaluate_js("Promise.all([lab.getState(), lab.restored.aside])") == [{"instrument": "AAPL"}, False]
+    assert form.state_aside() is None
+
+
 def test_a_state_that_a_page_dies_of_is_put_aside_and_the_app_runs_again(stage):
     lab, _ = stage
     app = lab.launch("dies")
