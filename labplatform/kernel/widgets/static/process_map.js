@@ -162,7 +162,6 @@ function render({ model, el }) {
       const app = facts.apps[name];
       return app ? appActions({ name, ...app, windows: false }, act, (word, promise) => begun(name, word, promise), showPicture) : [];
     });
-    node.setAttribute("aria-describedby", card.id);
     node.addEventListener("focus", () => node.matches(":focus-visible") && showCard(tile));
     node.addEventListener("blur", hideCard);
     node.addEventListener("pointerenter", (event) => event.pointerType === "mouse" && soon(tile));
@@ -227,12 +226,15 @@ function render({ model, el }) {
   }
   function showCard(tile) {
     clearTimeout(cardTimer);
+    carded?.node.removeAttribute("aria-describedby");
     carded = tile;
+    tile.node.setAttribute("aria-describedby", card.id);
     card.hidden = false;
     drawCard();
   }
   function hideCard() {
     clearTimeout(cardTimer);
+    carded?.node.removeAttribute("aria-describedby");
     carded = null;
     card.hidden = true;
   }
