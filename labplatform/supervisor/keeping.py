@@ -209,7 +209,7 @@ class Keeping:
             if unheard := slot.session.unheard if slot.session else 0:
                 lost.append(f"what others sent it last, {unheard} contexts or intents, which it may not have heard")
             if owed := self._platform.router.owed(slot.instance):
-                lost.append(f"its answers to {', '.join(dict.fromkeys(owed))}, whose raisers were told so")
+                lost.append(f"its answers to {' and '.join(dict.fromkeys(owed))}, whose raisers were told so")
         self._lost[slot.name] = tuple(lost)
 
     def restored(self, slot: Slot, ended: float) -> m.Restored | None:
@@ -235,7 +235,7 @@ class Keeping:
             at, problem = refused
             lost.append(f"the state that it wanted to save {max(0.0, ended - at):.1f} s before its end: {problem}")
         if kept and kept.left:
-            lost.append(f"the fields {', '.join(kept.left)}, for which there was no room")
+            lost.append(f"the fields {' and '.join(kept.left)}, for which there was no room")
         lost += self._lost.get(slot.name, ())
         return m.Restored(
             after=after,
