@@ -35,6 +35,7 @@ from . import (
     launch,
     limits,
     memory,
+    plots,
     process_map,
     recycle,
     reporting,
@@ -68,7 +69,7 @@ STANDING = (
     saving,
     reporting,
 )
-SHOWING = (click, view, process_map)
+SHOWING = (click, view, process_map, plots)
 TALKING = (broadcast, burst, fanout, intent, busy, bridge, watching)
 TABLES: dict[str, ModuleType] = {
     module.__name__.rpartition(".")[2]: module for module in (*STANDING, *SHOWING, *TALKING)

@@ -7,6 +7,7 @@ which takes some milliseconds more.
 from __future__ import annotations
 
 import os
+import queue
 import select
 import time
 from collections.abc import Callable, Iterator
@@ -26,7 +27,7 @@ from .stage import Measured, Stage
 TITLE = "a click on the panel: kill, until the app's process is gone"
 TARGET = 0.5
 """Seconds."""
-ANSWER_SECONDS = 30.0
+ANSWER_SECONDS, SET_UP_SECONDS = 30.0, 180.0
 SET_UP = """
 import time
 from labplatform import Platform
@@ -46,13 +47,14 @@ CELL_SECONDS = 5.0
 
 
 class Notebook:
-    """A kernel, its first cell, and the clicks of somebody who sees the widget in it."""
+    """A kernel, its first cell, and somebody who sees the widget in it. `said`: the words that cell printed."""
 
-    def __init__(self, client: BlockingKernelClient) -> None:
+    def __init__(self, client: BlockingKernelClient, set_up: str) -> None:
         self._client = client
         self._number = 0
         self._shell = self._subshell()
-        self._comm = self._run(SET_UP.format(folder=str(TINY))).split()[-1]
+        self.said = self._run(set_up.format(folder=str(TINY))).split()
+        self._comm = self.said[-1]
 
     def _subshell(self) -> str:
         message = self._client.session.msg("create_subshell_request")
@@ -62,7 +64,7 @@ class Notebook:
     def _run(self, code: str) -> str:
         said: list[str] = []
         self._client.execute_interactive(
-            code, timeout=ANSWER_SECONDS, output_hook=lambda word: said.append(word["content"].get("text", ""))
+            code, timeout=SET_UP_SECONDS, output_hook=lambda word: said.append(word["content"].get("text", ""))
         )
         return "".join(said)
 
@@ -83,12 +85,23 @@ class Notebook:
     def click(self, word: str, **given: Any) -> int:
         """Do something in the widget, without waiting; returns its number, for `done`."""
         self._number += 1
-        said = {"page": "bench", "shown": True, "do": {"number": self._number, "word": word, "with": given}}
+        self.say(do={"number": self._number, "word": word, "with": given})
+        return self._number
+
+    def say(self, shown: bool = True, **more: Any) -> None:
+        """What a page says to the widget from time to time, without waiting."""
+        said = {"page": "bench", "shown": shown, **more}
         content = {"comm_id": self._comm, "data": {"method": "custom", "content": said}}
         message = self._client.session.msg("comm_msg", content)
         message["header"]["subshell_id"] = self._shell
         self._client.shell_channel.send(message)
-        return self._number
+
+    def heard(self, seconds: float) -> dict[str, Any] | None:
+        """The next message to the page, within so many seconds."""
+        try:
+            return self._client.get_iopub_msg(timeout=seconds)
+        except queue.Empty:
+            return None
 
     def done(self, number: int) -> None:
         """Wait until the kernel says that this is done. Raises `LabTimeout`, and `NotRunning` where it failed."""
@@ -117,15 +130,17 @@ def _of(word: dict[str, Any], number: str) -> bool:
 
 
 @contextmanager
-def notebook() -> Iterator[Notebook]:
-    """A kernel of its own, ended with all that runs in it."""
+def notebook(set_up: str = SET_UP) -> Iterator[Notebook]:
+    """A kernel of its own, ended with all that runs in it. `set_up`: its first cell, which prints the id of its
+    widget's comm as its last word.
+    """
     manager = KernelManager(kernel_name="python3")
     manager.start_kernel()
     client = manager.client()
     try:
         client.start_channels()
         client.wait_for_ready(timeout=ANSWER_SECONDS)
-        yield Notebook(client)
+        yield Notebook(client, set_up)
     finally:
         client.stop_channels()
         manager.shutdown_kernel()

@@ -120,7 +120,7 @@ def shown(value: float, unit: Unit) -> str:
                 return f"{value:.2f} s"
             return f"{value * 1e3:.0f} ms" if value >= 0.1 else f"{value * 1e3:.1f} ms"
         case "bytes":
-            return f"{value / 1e6:.1f} MB"
+            return f"{value / 1e6:.1f} MB" if abs(value) >= 1e5 or not value else f"{value / 1e3:.1f} kB"
         case "percent of one core":
             return f"{value:.2f} %"
         case "pings":

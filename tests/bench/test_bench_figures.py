@@ -41,6 +41,7 @@ def test_what_stands_beside_is_compared_with_the_last_row_that_is_ours():
         (2.5, "s", "2.50 s"),
         (-0.0002, "s", "-0.20 ms"),
         (19_600_000, "bytes", "19.6 MB"),
+        (1_234, "bytes", "1.2 kB"),
         (0.758, "percent of one core", "0.76 %"),
         (3.5, "pings", "3.5 pings"),
         (0.000_053, "s", "53 µs"),
