@@ -327,6 +327,8 @@ def test_sentences_of_many_of_a_stall_and_of_a_loss() -> None:
     own = story.lives["list"].incarnation
     story.feed("list", life.Silent(at=AT + 1, incarnation=own, what="page", missed=3))
     assert says(filled(), story.happened(), *apps).startswith(f"list has not answered since {clock(AT + 1)}; meanwhile")
+    story.end("news", AT, "crashed", "its process died of SIGABRT")
+    assert says(filled(), story.happened(), *apps).startswith(f"news aborted at {clock(AT)}; meanwhile")
     found = Happened()
     found.spans["list"] = []
     found.take([Entry(seq=1, time=AT, kind="platform", text="the supervisor of it is gone", level="error")])

@@ -58,7 +58,9 @@ def tell(record: Record, marks: Sequence[Mark], apps: Sequence[Told], since: flo
     first = record.first_after(since)
     names = [app.name for app in apps]
     faults = [mark for mark in marks if mark.harm and mark.at >= since]
-    told = [_fault(faults[-1], len(faults), record, names) if faults else _held_up(record, names, first)]
+    # Who ended comes before who was only slow to answer.
+    worst = [mark for mark in faults if mark.kind != "stall"] or faults
+    told = [_fault(worst[-1], len(worst), record, names) if worst else _held_up(record, names, first)]
     told.append(_grows(apps))
     sentences = [one for one in told if one] or [_calm(record, apps, first)]
     return [piece for number, one in enumerate(sentences) for piece in ([" "] * bool(number) + one)]
