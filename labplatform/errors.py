@@ -70,6 +70,16 @@ class StoreError(LabError):
     """
 
 
+class WorkspaceError(LabError):
+    """A workspace that cannot be kept, or not be brought back as a whole. `detail["failed"]`: which apps, and why."""
+
+
+class UnknownWorkspace(WorkspaceError, KeyError):
+    """No workspace is kept under this name."""
+
+    __str__ = Exception.__str__  # KeyError would show the message in quotes
+
+
 class LimitError(AppError, ValueError):
     """A limit that cannot be set: it is too low or too high for this machine, or nothing here can enforce it.
 

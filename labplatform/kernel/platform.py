@@ -39,6 +39,7 @@ from .recovery import Recovery
 from .reports import Reported, checked_reporting
 from .resolving import Resolver, Resolving
 from .start import Held, SupervisorProcess
+from .workspaces import Workspaces
 
 if TYPE_CHECKING:
     from ..scenarios.chaos import ChaosReport
@@ -55,7 +56,7 @@ WARNINGS_SAID = 20
 _present: weakref.WeakSet[Platform] = weakref.WeakSet()
 
 
-class Platform(Overhearing, Reported, Panel):
+class Platform(Overhearing, Reported, Workspaces, Panel):
     """A multi-process app platform, steered from here.
 
     `places`: where its apps are found: folders of apps, app folders, manifests (ours or OpenFin's), app directories and
@@ -825,7 +826,7 @@ class Platform(Overhearing, Reported, Panel):
             if news.reports:
                 self._take_reports(news.reports)
         for entry in () if self._quiet else news.entries:
-            if entry.kind == "capacity":
+            if entry.kind == "capacity" or (entry.kind == "workspace" and self._restoring):
                 _say(f"labplatform: {entry.text}")
 
     def _take_frame(self, frame: m.Frame) -> None:

@@ -24,3 +24,4 @@ from .shown import *  # noqa: F403
 from .starting import *  # noqa: F403
 from .wire import *  # noqa: F403
 from .words import *  # noqa: F403
+from .workspaces import *  # noqa: F403

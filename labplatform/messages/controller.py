@@ -13,6 +13,7 @@ from .input import SendInput
 from .overheard import Overhear, Overheard
 from .shown import AppStatus, Entry, PlatformMetrics
 from .words import MAX_TEXT, CrashKind, Isolation, Message, Timeout
+from .workspaces import DeleteWorkspace, RestoreWorkspace, SaveWorkspace, TellWorkspaces
 
 
 class Hello(Message, frozen=True, tag="hello"):
@@ -232,6 +233,10 @@ Request = (
     | OfferResolver
     | AnswerQuestion
     | Overhear
+    | SaveWorkspace
+    | TellWorkspaces
+    | DeleteWorkspace
+    | RestoreWorkspace
     | Shutdown
 )
 

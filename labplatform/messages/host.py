@@ -11,6 +11,7 @@ from ..network import Network
 from .choosing import IntentQuestion
 from .input import HostInput
 from .page import PageHello, Restored
+from .shown import Bounds
 from .words import MAX_MESSAGE, CrashKind, Isolation, JsHeap, Message, MessageSize, Theme
 
 LOADS = 16
@@ -52,15 +53,6 @@ class HostOrder(Message, frozen=True, tag="host-order"):
     network: Network = Network()
     confinement: Confinement | None = None
     max_message: MessageSize = MAX_MESSAGE
-
-
-class Bounds(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a window is on its screen, and how large what it shows is, in CSS pixels."""
-
-    left: int
-    top: int
-    width: int
-    height: int
 
 
 class OpenInstance(Message, frozen=True, tag="open-instance"):

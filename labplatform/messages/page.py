@@ -132,7 +132,8 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
     """What a page is told of the one before it in its app's place.
 
     `after`: why that one ended: a reason as in `AppStatus`, or "restarted" or "recycled" where somebody wanted it; or
-    "launched" where the app was launched anew and has the state that it had kept for good.
+    "launched" where the app was launched anew and has the state that it had kept for good, "workspace" where it was
+    brought back as a workspace has kept it.
     `age`: how many seconds before its end the state was kept that `lab.getState()` gives, and where the app was
     launched, how many before that; `None` where there is none.
     `version`: that state's. `lost`: what is not there again, in words. `aside`: whether there was a state, and it was

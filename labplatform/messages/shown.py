@@ -181,6 +181,15 @@ class Enforcement(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a window is on its screen, and how large what it shows is, in CSS pixels."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
 class AppStatus(msgspec.Struct, frozen=True, kw_only=True):
     """All that a controller shows of one app. Times are seconds since the epoch, sizes bytes.
 

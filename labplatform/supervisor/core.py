@@ -49,6 +49,7 @@ from .spawn import HostProcess
 from .store import Store
 from .traffic import Traffic
 from .watch import Watch
+from .workspaces import Workspaces
 
 AGENT_GRACE = 5.0
 """Seconds after its page has loaded that the page agent may take to connect, before the app counts as ready without."""
@@ -81,6 +82,7 @@ class Supervisor:
         )
         self.keeping = Keeping(self, self.store)
         self.roster = Roster(self, self.store)
+        self.workspaces = Workspaces(self, self.store)
         self.reports = Reports(self, self.store)
         self.remembering = Remembering(self, self.store)
         self.controllers = ControllerSpeaker(self)

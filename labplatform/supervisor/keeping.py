@@ -137,7 +137,7 @@ class Keeping:
         """Why it is not kept; empty if it is."""
         saved, problem = Saved(time.time(), word.version), ""
         try:
-            await self._store.write(_put, *self._key(slot), saved, bytes(word.state))
+            await self._store.write(_put, *self.key(slot), saved, bytes(word.state))
         except StoreError as error:
             problem = str(error)
             self._refused[slot.name] = saved.at, problem
@@ -145,7 +145,7 @@ class Keeping:
         else:
             # Or it has been put aside, or forgotten, meanwhile.
             if self._waiting.get(slot.name) is waiting:
-                self._saved[self._key(slot)] = saved
+                self._saved[self.key(slot)] = saved
                 self._refused.pop(slot.name, None)
         return problem
 
@@ -156,7 +156,7 @@ class Keeping:
     async def _load(self, slot: Slot, session: Session, word: m.LoadState) -> None:
         answer = m.StateLoaded(seq=word.seq)
         try:
-            row = await self._store.read(_get, *self._key(slot))
+            row = await self._store.read(_get, *self.key(slot))
         except StoreError as error:
             answer = msgspec.structs.replace(answer, problem=str(error))
         else:
@@ -195,7 +195,7 @@ class Keeping:
 
     def has(self, slot: Slot) -> bool:
         """Whether the page that comes into this place is given something of one before it."""
-        return slot.has_page and (self._key(slot) in self._saved or slot.name in self._kept)
+        return slot.has_page and (self.key(slot) in self._saved or slot.name in self._kept)
 
     def kept_of(self, slot: Slot) -> str:
         """What was kept of the page before without its word, as JSON; empty where nothing was."""
@@ -217,11 +217,15 @@ class Keeping:
 
         `ended`: when that one ended, in seconds since the epoch.
         """
-        life, saved = slot.life, self._saved.get(self._key(slot))
+        life, saved = slot.life, self._saved.get(self.key(slot))
         if not life.recycling and not life.restarts and not life.recycles:
-            if saved is None:
+            if saved is None and not slot.from_workspace:
                 return None
-            return m.Restored(after="launched", age=max(0.0, time.time() - saved.at), version=saved.version)
+            return m.Restored(
+                after="workspace" if slot.from_workspace else "launched",
+                age=max(0.0, time.time() - saved.at) if saved else None,
+                version=saved.version if saved else None,
+            )
         wanted = "recycled" if life.recycling else "restarted"
         after = wanted if life.recycling or life.reason in (None, "clean-exit") else life.reason
         incarnation, why = self._aside.get(slot.name, (0, ""))
@@ -247,7 +251,7 @@ class Keeping:
 
     def set_aside(self, slot: Slot, why: str) -> None:
         """The incarnation that begins now comes without what was saved, which is kept for a person to look at."""
-        key = self._key(slot)
+        key = self.key(slot)
         saved, kept = self._saved.pop(key, None), self._kept.pop(slot.name, None)
         self._stop_writing(slot.name)
         if saved is None and kept is None:
@@ -282,7 +286,7 @@ class Keeping:
 
     async def look_up(self, slot: Slot) -> None:
         """What is kept for an app that holds its persistent storage is known when this returns, as far as it can be."""
-        key = self._key(slot)
+        key = self.key(slot)
         try:
             row = await self._store.read(_about, *key)
         except StoreError as error:
@@ -296,9 +300,14 @@ class Keeping:
                 self._saved[key] = Saved(*row)
         slot.looked_up = True
 
-    def _key(self, slot: Slot) -> tuple[str, str]:
+    def key(self, slot: Slot) -> tuple[str, str]:
         """What its state is found by: session and place."""
         return (PERSISTENT, slot.persistent) if slot.persistent else (self._session, slot.name)
+
+    def give(self, slot: Slot, saved: Saved, state: bytes) -> None:
+        """A place that is about to be filled begins with this state, unless the app has one of its own."""
+        self._saved[self._session, slot.name] = saved
+        self._store.later(_put, self._session, slot.name, saved, state)
 
     def forget(self, place: str) -> None:
         """Another story begins in this place; what is the app's own stays."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
+from collections.abc import Callable
 from typing import Any
 
 from .. import machine
@@ -43,11 +44,14 @@ class Launching:
         limits: ResourceLimits | None = None,
         opener: Slot | None = None,
         placement: m.Isolation | None = None,
+        place: str = "",
+        prepare: Callable[[Slot], None] = lambda slot: None,
     ) -> Slot:
         """Begin to start one more instance, and what it requires. Returns at once; its instanceId is known then.
 
         `timeout`: seconds until it must be ready. `limits`: what is given there counts instead of the manifest's.
         `placement`: how it is isolated, instead of as the platform and the manifest say; what it requires is not meant.
+        `place`: its name, if that is free; `prepare` gets to see its slot before anything is done with that.
         `opener`: the app that asked for it. A person may take the machine's last memory; an app may not.
         Raises `LaunchError`, `LimitError`, `PlatformStopped`.
         """
@@ -61,11 +65,12 @@ class Launching:
         shortage = self._shortage(manifest)
         if opener:
             self._check(manifest, opener, shortage)
-        slot = self._new_slot(manifest, limits or ResourceLimits(), placement)
+        slot = self._new_slot(manifest, limits or ResourceLimits(), placement, place)
         if opener:
             slot.opened_for = opener.opened_for or opener.name
         if shortage:
             platform.log.remark(shortage, kind="capacity", place=slot.name, level="warning")
+        prepare(slot)
         self._launch_requirements(manifest, timeout)
         platform.feed(slot, lifecycle.Launched(at=time.time(), policy=manifest.restart, timeout=timeout))
         return slot
@@ -151,11 +156,19 @@ class Launching:
             platform.log.remark(text, kind="limits", place=name, level="warning")
         return possible.changed(asked)
 
-    def _new_slot(self, manifest: Manifest, asked: ResourceLimits, wish: m.Isolation | None = None) -> Slot:
+    def _new_slot(
+        self, manifest: Manifest, asked: ResourceLimits, wish: m.Isolation | None = None, place: str = ""
+    ) -> Slot:
         slots = self._platform.slots
+
+        def taken(name: str) -> bool:
+            # A place that ended is free for the next launch of the same app.
+            return name in slots and (slots[name].live or slots[name].state is State.BACKING_OFF)
+
         name, number = manifest.uuid, 1
-        # A place that ended is free for the next launch of the same app.
-        while name in slots and (slots[name].live or slots[name].state is State.BACKING_OFF):
+        if place and not taken(place):
+            name = place
+        while taken(name):
             number += 1
             name = f"{manifest.uuid}-{number}"
         slot = Slot(name, manifest, self._limits(name, manifest, asked, wish), wish)

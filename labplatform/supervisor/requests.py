@@ -77,6 +77,10 @@ class ControllerSpeaker:
             m.OfferResolver: self._offer_resolver,
             m.AnswerQuestion: self._answer_question,
             m.Overhear: self._overhear,
+            m.SaveWorkspace: self._save_workspace,
+            m.TellWorkspaces: self._tell_workspaces,
+            m.DeleteWorkspace: self._delete_workspace,
+            m.RestoreWorkspace: self._restore_workspace,
             m.Shutdown: self._shutdown,
         }
 
@@ -410,6 +414,18 @@ class ControllerSpeaker:
 
     async def _overhear(self, peer: Peer, request: m.Overhear) -> int:
         return self._supervisor.traffic.watch(peer, request.most)
+
+    async def _save_workspace(self, peer: Peer, request: m.SaveWorkspace) -> m.Workspace:
+        return await self._supervisor.workspaces.save(request.name)
+
+    async def _tell_workspaces(self, peer: Peer, request: m.TellWorkspaces) -> list[m.Workspace]:
+        return await self._supervisor.workspaces.all()
+
+    async def _delete_workspace(self, peer: Peer, request: m.DeleteWorkspace) -> None:
+        await self._supervisor.workspaces.delete(request.name)
+
+    async def _restore_workspace(self, peer: Peer, request: m.RestoreWorkspace) -> m.WorkspaceRestored:
+        return await self._supervisor.workspaces.restore(request.name, request.running, request.timeout)
 
     async def _shutdown(self, peer: Peer, request: m.Shutdown) -> None:
         # The supervisor's own task: it goes on even if nobody waits for it any more.

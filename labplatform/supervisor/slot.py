@@ -67,6 +67,8 @@ class Slot:
         self.profile: Path | None = None
         self.persistent = ""
         """The name of the persistent storage that it holds; empty while its storage lasts for the session."""
+        self.from_workspace = False
+        """Whether it was brought back as a workspace had kept it."""
         self.looked_up = False
         """Whether it is known what is kept for it, beside what it has saved itself."""
         self.service_instance = ""

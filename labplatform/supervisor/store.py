@@ -53,6 +53,12 @@ CREATE TABLE IF NOT EXISTS figures (
     session TEXT NOT NULL, place TEXT NOT NULL, ended REAL NOT NULL, size INTEGER NOT NULL, data BLOB NOT NULL,
     PRIMARY KEY (session, place, ended)
 );
+CREATE TABLE IF NOT EXISTS workspaces (name TEXT PRIMARY KEY, saved REAL NOT NULL, isolation TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS workspace_apps (
+    workspace TEXT NOT NULL, place TEXT NOT NULL, position INTEGER NOT NULL, data BLOB NOT NULL,
+    saved REAL, version INTEGER, state BLOB,
+    PRIMARY KEY (workspace, place)
+);
 CREATE INDEX IF NOT EXISTS figures_by_age ON figures (ended, size);
 """
     + archive.TABLE

@@ -111,12 +111,14 @@ def test_two_that_take_part_are_in_step(lab, other):
     lab.desktop_agent.join_user_channel("fdc3.channel.5")
     lab.desktop_agent.add_context_listener("test", contexts.append)
     other.desktop_agent.join_user_channel("fdc3.channel.5")
-    lab.watch_messages()
-    other.watch_messages()
-    other.desktop_agent.broadcast({"type": "test"})
-    until(lambda: contexts, 5, "the other notebook's context")
-    for one in (lab, other):
-        until(lambda one=one: any(said.context_type == "test" for said in one.messages), 5, "its overhearing it")
+
+    def overheard() -> bool:
+        # From their first look at them on; that is not waited for.
+        other.desktop_agent.broadcast({"type": "test"}, timeout=20)
+        return all(any(said.context_type == "test" for said in one.messages) for one in (lab, other))
+
+    until(overheard, 20, "both to overhear it")
+    until(lambda: contexts, 10, "the other notebook's context")
     heard = []
     here.observe(lambda change: heard.append(change.new), "state")
     app.stop()

@@ -2,7 +2,8 @@
 export interface Restored {
   /**
    * Why the page before ended: "crashed", "killed", "oom", "unresponsive", "memory-limit", …, "restarted", "recycled"; or
-   * "launched" where the app was launched anew and has what it had saved for good (`"storage": "persistent"`).
+   * "launched" where the app was launched anew and has what it had saved for good (`"storage": "persistent"`),
+   * "workspace" where it was brought back as a workspace has kept it.
    */
   readonly after: string;
   /** Seconds before that end, or that launch, at which the state was saved that `lab.getState()` gives; or `null`. */
