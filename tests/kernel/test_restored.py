@@ -171,7 +171,7 @@ def test_a_page_is_told_what_was_lost_with_the_one_before(stage, form):
 
 
 def test_who_is_broken_on_purpose_keeps_its_state_however_often(stage, form):
-    for _ in range(5):
+    for _ in range(4):
         incarnation = form.incarnation
         form.crash("renderer-kill")
         until_back(form, incarnation)
