@@ -104,9 +104,10 @@ class CrashReport(msgspec.Struct, frozen=True, kw_only=True):
     `console`: oldest first. `stderr`: the last that its host printed. `traceback`: a Python traceback or JavaScript
     stack. `restored`: what the page that came after it was told. `state_size`: bytes of its saved state; the state
     itself never is in a report. `channel`, `bounds`: its user channel, and where its window was. `noticed_after`:
-    seconds from its fault to its notice, where `noticed` says what that was measured from. `unacknowledged`: messages
-    sent to it that it had not said to have. `owed`: intents whose result it still owed. `apps`: who was lost with a
-    supervisor. `lab`: the version that wrote it.
+    seconds from its fault to its notice, where `noticed` says what that was measured from. `unheard`: contexts and
+    intents sent to it that it had not said to have. `fields`, `hash`: how many fields of its forms were kept, and
+    whether its address had a part behind a hash. `owed`: intents whose result it still owed. `apps`: who was lost with
+    a supervisor. `lab`: the version that wrote it.
     """
 
     brief: CrashBrief
@@ -121,7 +122,9 @@ class CrashReport(msgspec.Struct, frozen=True, kw_only=True):
     figures: Recalled = Recalled()
     looks: tuple[ReportedLook, ...] = ()
     messages: tuple[ReportedMessage, ...] = ()
-    unacknowledged: int = 0
+    unheard: int = 0
+    fields: int = 0
+    hash: bool = False
     owed: tuple[str, ...] = ()
     console: tuple[ReportedLine, ...] = ()
     stderr: str = ""

@@ -154,15 +154,19 @@ def restored(report: m.CrashReport) -> tuple[list[tuple[str, str]], list[tuple[s
         kept.append((f"User channel {report.channel.removeprefix('fdc3.channel.')}", "as it was"))
     if report.bounds:
         kept.append(("Window's place", "as it was"))
+    if report.hash:
+        kept.append(("Address", "as it was, with its hash"))
+    if report.fields:
+        kept.append((_count(report.fields, "field of a form", "fields of forms"), "as they stood"))
     if age is not None:
         lost.append(("What it changed since", f"the last {duration(age)}"))
     for what in told.lost if told else ():
         what, _, how = one_line(what).partition(", ")
         what = what.removeprefix("its ")
         lost.append((what[:1].upper() + what[1:], how.removeprefix("which ")))
-    if report.unacknowledged:
-        lost.append((_count(report.unacknowledged, "message"), "on the way to it"))
-    if report.owed:
+    if told is None and report.unheard:
+        lost.append((_count(report.unheard, "message"), "on the way to it"))
+    if told is None and report.owed:
         lost.append((_count(len(report.owed), "answer to an intent", "answers to intents"), "who raised it was told"))
     return kept, lost
 

@@ -197,6 +197,10 @@ class Keeping:
         """Whether the page that comes into this place is given something of one before it."""
         return slot.has_page and (self.key(slot) in self._saved or slot.name in self._kept)
 
+    async def size(self, slot: Slot) -> int | None:
+        """Bytes of the state that it saved last; `None` where there is none. Raises `StoreError`."""
+        return await self._store.read(_size, *self._key(slot))
+
     def kept_of(self, slot: Slot) -> str:
         """What was kept of the page before without its word, as JSON; empty where nothing was."""
         kept = self._kept.get(slot.name)
@@ -339,6 +343,11 @@ def _get(db: sqlite3.Connection, session: str, place: str) -> tuple[int, bytes] 
 
 def _put_kept(db: sqlite3.Connection, session: str, place: str, at: float, data: bytes) -> None:
     db.execute("REPLACE INTO kept VALUES (?, ?, ?, ?)", (session, place, at, data))
+
+
+def _size(db: sqlite3.Connection, session: str, place: str) -> int | None:
+    found = db.execute("SELECT length(state) FROM states WHERE session = ? AND place = ?", (session, place)).fetchone()
+    return found[0] if found else None
 
 
 def _about(db: sqlite3.Connection, session: str, place: str) -> tuple[float, int] | None:

@@ -221,6 +221,7 @@ class Reports:
             fault=slot.fault,
         )
         noticed_after, noticed = self._noticed(slot, reason, at)
+        kept = self._kept(slot)
         return m.CrashReport(
             brief=brief,
             created=slot.processes[0].created if slot.processes else None,
@@ -233,7 +234,9 @@ class Reports:
             figures=self._figures(slot, at, slot.began_at),
             looks=slot.last_look,
             messages=tuple(self._messages(slot)),
-            unacknowledged=slot.session.unacknowledged if slot.session else 0,
+            unheard=slot.session.unheard if slot.session else 0,
+            fields=len(kept.fields) if kept else 0,
+            hash=bool(kept and kept.hash),
             owed=self._owed(slot),
             console=tuple(line for line in slot.console if line.at >= slot.began_at),
             stderr=host.stderr_tail if host else "",
@@ -382,6 +385,13 @@ class Reports:
                 )
         return sorted(told, key=lambda message: message.at)[-RECENT:]
 
+    def _kept(self, slot: Slot) -> m.Kept | None:
+        data = self._platform.keeping.kept_of(slot)
+        try:
+            return m.decode(data, m.Kept) if data else None
+        except msgspec.MsgspecError:
+            return None
+
     def _channel(self, slot: Slot) -> str | None:
         try:
             return self._platform.router.user_channel_of(slot.instance)
@@ -454,7 +464,7 @@ class Reports:
     async def _look_into_files(self, one: _Open) -> None:
         """Its glyph; and how large what it has saved is, for its next page may save more in a moment."""
         with contextlib.suppress(StoreError):
-            one.add(state_size=await self._store.read(_size_of_state, self._session, one.slot.name))
+            one.add(state_size=await self._platform.keeping.size(one.slot))
         one.add(glyph=await asyncio.to_thread(glyph_of, one.slot.manifest, LARGEST_GLYPH))
 
     def _do(self, work: Coroutine[Any, Any, None], name: str) -> None:
@@ -570,8 +580,3 @@ def _thinned(columns: dict[str, m.Column], step: int) -> dict[str, m.Column]:
 def _end_in_words(exit: m.ReportedExit) -> str:
     how = f"died of {exit.signal}" if exit.signal else f"ended with exit code {exit.code}"
     return f"{exit.process} {exit.pid or ''} {how}".replace("  ", " ")
-
-
-def _size_of_state(db: sqlite3.Connection, session: str, place: str) -> int | None:
-    found = db.execute("SELECT length(state) FROM states WHERE session = ? AND place = ?", (session, place)).fetchone()
-    return found[0] if found else None

@@ -86,13 +86,8 @@ class Session:
         self._forget(count - (self._sent - len(self._kept)))
 
     @property
-    def unacknowledged(self) -> int:
-        """Messages that the page was sent, or is to be sent, and has not said to have."""
-        return len(self._kept)
-
-    @property
     def unheard(self) -> int:
-        """Those of them that came from other apps: contexts and intents."""
+        """Contexts and intents from other apps that the page was sent, or is to be sent, and has not said to have."""
         return sum(data.startswith(NEWS) for data in self._kept)
 
     def _forget(self, count: int) -> None:

@@ -109,17 +109,18 @@ def test_the_innermost_frame_is_that_of_the_thread_that_died():
 
 
 def test_what_is_there_again_and_what_is_not():
-    kept, lost = findings.restored(report(unacknowledged=2, owed=("ViewNews",)))
+    kept, lost = findings.restored(report(unheard=2, owed=("ViewNews",), fields=3, hash=True))
     assert kept == [
         ("Saved state", "0.4 s old, 1.2 kB"),
         ("User channel 2", "as it was"),
         ("Window's place", "as it was"),
+        ("Address", "as it was, with its hash"),
+        ("3 fields of forms", "as they stood"),
     ]
-    assert lost == [
-        ("What it changed since", "the last 0.4 s"),
-        ("2 messages", "on the way to it"),
-        ("1 answer to an intent", "who raised it was told"),
-    ]
+    assert lost == [("What it changed since", "the last 0.4 s")]
+    # Who is not back has been told nothing.
+    _, lost = findings.restored(report(unheard=2, owed=("ViewNews",), restored=None))
+    assert lost == [("2 messages", "on the way to it"), ("1 answer to an intent", "who raised it was told")]
     never = report(
         restored=m.Restored(after="killed", lost=("its state, which it never saved",)), state_size=None, bounds=None
     )
