@@ -14,7 +14,7 @@ import pytest
 import labplatform
 from labplatform.cli import words
 
-COMMANDS = ("lab", "run", "ps", "stop", "kill", "doctor")
+COMMANDS = ("lab", "run", "ps", "why", "stop", "kill", "doctor")
 
 
 def test_the_installed_command_is_this_one():
