@@ -268,7 +268,8 @@ class Keeping:
 
     async def aside(self, place: str) -> m.StateAside | None:
         """What was put aside last for a place. Raises `StoreError`."""
-        return await self._store.read(_get_aside, self._session, place)
+        slot = self._platform.slots.get(place)
+        return await self._store.read(_get_aside, *(self.key(slot) if slot else (self._session, place)))
 
     def _stop_writing(self, place: str) -> None:
         """What a page that is gone wanted to have written comes too late."""
@@ -360,11 +361,11 @@ def _get_kept(db: sqlite3.Connection, session: str, place: str) -> tuple[float, 
 
 
 def _set_aside(db: sqlite3.Connection, session: str, place: str, key: tuple[str, str], at: float, why: str) -> None:
-    """`key`: what the state is found by."""
+    """`key`: what the state is found by, and is put aside by: an app's own does not go with the session."""
     here = (session, place)
     saved = db.execute("SELECT saved, version, state FROM states WHERE session = ? AND place = ?", key).fetchone()
     kept = db.execute("SELECT data FROM kept WHERE session = ? AND place = ?", here).fetchone()
-    row = (*here, at, why, *(saved or (None, None, None)), *(kept or (None,)))
+    row = (*key, at, why, *(saved or (None, None, None)), *(kept or (None,)))
     db.execute("REPLACE INTO aside VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
     db.execute("DELETE FROM states WHERE session = ? AND place = ?", key)
     db.execute("DELETE FROM kept WHERE session = ? AND place = ?", here)

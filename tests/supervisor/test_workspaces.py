@@ -193,6 +193,26 @@ def test_states_come_along_but_do_not_set_back_what_an_app_has_for_good(tmp_path
     use(tmp_path / "store.db", with_store, session, lasting)
 
 
+def test_what_an_app_has_for_good_is_put_aside_for_longer_than_the_session(tmp_path):
+    app = slot_of(manifest("one", storage="persistent"))
+    app.persistent = "one"
+
+    async def body(platform: Platform) -> None:
+        keeping = platform.keeping
+
+        def put(db: Any) -> None:
+            db.execute("REPLACE INTO states VALUES ('', 'one', 2.0, 7, '\"its own\"')")
+
+        await keeping._store.write(put)
+        await keeping.look_up(app)
+        keeping.set_aside(app, "it crashed of it")
+        keeping.end()
+        aside = await keeping.aside("one")
+        assert (aside.why, aside.version, bytes(aside.state)) == ("it crashed of it", 7, b'"its own"')
+
+    use(tmp_path / "store.db", body, app)
+
+
 @pytest.mark.parametrize(
     "column, value",
     [("data", "torn"), ("data", b"\xff"), ("data", "{}"), ("state", "[1"), ("saved", "soon"), ("place", "../../other")],
