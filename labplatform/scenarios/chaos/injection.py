@@ -39,9 +39,9 @@ ROOM = 60_000_000
 """Bytes that an app may still take when it is given the limit that it is to go over."""
 CLOSE = "setTimeout(() => window.close(), 0); 0"
 LOOK = """(async () => {
-    const state = globalThis.lab ? JSON.stringify(await lab.getState().catch(() => null)) : "null";
+    const state = globalThis.lab ? JSON.stringify(await lab.getState()) : "null";
     const channel = (await globalThis.fdc3?.getCurrentChannel())?.id ?? null;
-    return [state, channel, globalThis.lab?.restored?.age ?? null];
+    return [state, channel, globalThis.lab?.restored?.age ?? null, globalThis.lab?.restored?.aside ?? false];
 })()"""
 LOOK_SECONDS = 5.0
 """Seconds that a page may take to say what it keeps."""
@@ -91,7 +91,8 @@ class Injection:
 
     def hear(self, entries: list[m.Entry]) -> None:
         """New lines of the platform's log."""
-        self._entries += (entry for entry in entries if entry.seq > self._behind)
+        until = self.ended or float("inf")
+        self._entries += (entry for entry in entries if entry.seq > self._behind and entry.time <= until)
 
     def note(self, **facts: Any) -> None:
         """Add to its row."""
@@ -326,8 +327,10 @@ class Injection:
         """What was there again; `since`: how long before its end it was looked at. Of several apps one may lose it."""
         if not before or not after:
             return
-        state, channel, _ = before
-        if state != "null":
+        state, channel, *_ = before
+        if after[3] and state != "null":
+            self.note(aside=True)
+        elif state != "null":
             # It may have saved once more between the look at it and its end.
             newer = after[0] != "null" and after[2] is not None and after[2] < since
             kept = json.loads(after[0]) == json.loads(state) or newer

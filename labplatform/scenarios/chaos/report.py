@@ -26,7 +26,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     run did. `None`: not within the time it had.
 
     What was lost: `state`, `channel`: whether what it had saved, and its user channel, are there again; `None` if it
-    had none, or nobody could be asked. `missed`: messages that went by meanwhile on channels on which it had been
+    had none, or nobody could be asked; `aside`: the platform has put its state aside, for it had ended right after each
+    of three restores. `missed`: messages that went by meanwhile on channels on which it had been
     listening. `along`: other apps that fell silent or ended with it.
 
     `gap`: the longest time for which any other app, none of `along`, was silent or ran late meanwhile, its page or its
@@ -45,6 +46,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     by_hand: bool = False
     state: bool | None = None
     channel: bool | None = None
+    aside: bool = False
     missed: int = 0
     along: tuple[str, ...] = ()
     gap: float | None = None
@@ -65,6 +67,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     def lost(self) -> str:
         """What was lost by it, in words."""
         parts = [name for name, kept in (("its state", self.state), ("its channel", self.channel)) if kept is False]
+        parts += ["its state put aside"] if self.aside else []
         parts += [f"{self.missed} message{'s' * (self.missed > 1)}"] if self.missed else []
         return ", ".join(parts) or ("nothing" if self.back is not None else "not known")
 
@@ -145,7 +148,7 @@ class ChaosReport:
         return f" (median {_seconds(times[len(times) // 2])}, slowest {_seconds(times[-1])}{waited})"
 
     def _lost(self) -> str:
-        states = sum(row.state is False for row in self.rows)
+        states = sum(row.state is False or row.aside for row in self.rows)
         channels = sum(row.channel is False for row in self.rows)
         missed = sum(row.missed for row in self.rows)
         along = sum(len(row.along) for row in self.rows)
@@ -210,7 +213,7 @@ COLUMNS: tuple[tuple[str, Callable[[Row], str]], ...] = (
     ("noticed in", _noticed),
     ("as", lambda row: row.reason or "–"),
     ("back in", _back),
-    ("state", lambda row: _kept(row.state)),
+    ("state", lambda row: "put aside" if row.aside else _kept(row.state)),
     ("channel", lambda row: _kept(row.channel)),
     ("missed", lambda row: f"{row.missed}" if row.missed else "–"),
     ("took along", lambda row: _names(row.along) or "nobody"),

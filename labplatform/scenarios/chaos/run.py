@@ -154,7 +154,7 @@ class _Run:
             raise SupervisorLost(platform.problem or f"the platform is {platform.state}")
 
     def _begin(self, injection: Injection) -> None:
-        for other in [*self._under_way, *self._waiting]:
+        for other in self._under_way:
             other.beside.add(injection.planned.app)
             injection.beside.add(other.planned.app)
         self._under_way.append(injection)
