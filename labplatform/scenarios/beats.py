@@ -65,10 +65,11 @@ def _beats(app: App, seconds: float) -> Beats:
     at, lives = history["at"], history["incarnation"]
     began = at[0] if len(at) else 0.0
     silent = [one for one in silences(app, 0.0) if one.at + (one.seconds or seconds) > began]
-    lags = np.nanmax([history["page_lag"], history["gui_lag"], np.zeros(len(at))], axis=0)
+    # Neither is known while it starts: nobody asks it yet.
+    lags = np.fmax(history["page_lag"], history["gui_lag"])
     cells = []
     for before, now, same, lag in zip(at, at[1:], lives[1:] == lives[:-1], lags[1:], strict=False):
-        if same:
+        if same and not np.isnan(lag):
             hushed = any(one.at <= now and (one.seconds is None or now <= one.at + one.seconds) for one in silent)
             cells.append(Cell(before, now, None if hushed else float(lag)))
     return Beats(app.name, app.color or colours.NOBODY, cells, _words(app, began), silent)
@@ -140,7 +141,8 @@ def _draw(theme: Theme, rows: Sequence[Beats]) -> figure:
         for at, text, harm in row.words:
             color = look.harm if harm else look.second
             plot.line([at - began] * 2, [base - 2, base + CELL + 2], line_color=color, line_width=1.5)
-            plot.add_layout(_label(at - began, base + CELL + 2, text, color, text_baseline="bottom"))
+            align = "right" if at - began > 0.9 * right else "left"
+            plot.add_layout(_label(at - began, base + CELL + 2, text, color, text_baseline="bottom", text_align=align))
     return plot
 
 

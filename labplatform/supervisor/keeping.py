@@ -199,7 +199,7 @@ class Keeping:
 
     async def size(self, slot: Slot) -> int | None:
         """Bytes of the state that it saved last; `None` where there is none. Raises `StoreError`."""
-        return await self._store.read(_size, *self._key(slot))
+        return await self._store.read(_size, *self.key(slot))
 
     def kept_of(self, slot: Slot) -> str:
         """What was kept of the page before without its word, as JSON; empty where nothing was."""
