@@ -27,8 +27,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     What was lost: `state`, `channel`: whether what it had saved, and its user channel, are there again; `None` if it
     had none, or nobody could be asked; `aside`: the platform has put its state aside, for it had ended right after each
-    of three restores. `missed`: messages that went by meanwhile on channels on which it had been
-    listening. `along`: other apps that fell silent or ended with it.
+    of three restores. `missed`: messages that went by meanwhile on channels on which it had been listening. `along`:
+    other apps that fell silent or ended with it.
 
     `gap`: the longest time for which any other app, none of `along`, was silent or ran late meanwhile, its page or its
     window's thread; `neighbour`: which one. `problem`: why this row is not whole, in words; empty if it is.
@@ -242,21 +242,22 @@ def _html_row(row: Row, color: str) -> str:
 
 
 STYLE = """
-.labplatform-chaos { --line: var(--jp-border-color2, #dce0e4); --ink: var(--jp-ui-font-color0, #1a1d21);
+div.labplatform-chaos { --line: var(--jp-border-color2, #dce0e4); --ink: var(--jp-ui-font-color0, #1a1d21);
   --faint: #626b74; --harm: #c0301c; color: var(--ink); font-variant-numeric: tabular-nums; overflow-x: auto;
   font: 13px/1.45 var(--jp-ui-font-family, system-ui, -apple-system, "Segoe UI", Roboto, Arial, sans-serif); }
-[data-jp-theme-light="false"] .labplatform-chaos, .theme-dark .labplatform-chaos, .jp-mod-dark .labplatform-chaos {
+[data-jp-theme-light="false"] .labplatform-chaos, .theme-dark .labplatform-chaos, .jp-mod-dark div.labplatform-chaos {
   --faint: #9aa4ad; --harm: #ff8069; }
-.labplatform-chaos p { margin: 4px 0 8px; max-width: 76ch; font-size: 14px; }
-.labplatform-chaos i { display: inline-block; width: 10px; height: 10px; margin-right: 6px; border-radius: 3px; }
-.labplatform-chaos table { color: inherit; border-collapse: collapse; margin: 0; table-layout: auto; font-size: 13px; }
-.labplatform-chaos tr, .labplatform-chaos tr:nth-child(even) { background: none; }
-.labplatform-chaos th, .labplatform-chaos td { padding: 4px 10px 4px 0; text-align: left; white-space: nowrap;
+div.labplatform-chaos p { margin: 4px 0 8px; max-width: 76ch; font-size: 14px; }
+div.labplatform-chaos i { display: inline-block; width: 10px; height: 10px; margin-right: 6px; border-radius: 3px; }
+div.labplatform-chaos table { color: inherit; border-collapse: collapse; margin: 0; table-layout: auto;
+  font-size: 13px; }
+div.labplatform-chaos tbody tr, div.labplatform-chaos tbody tr:nth-child(even) { background: none; }
+div.labplatform-chaos th, div.labplatform-chaos td { text-align: left; padding: 4px 10px 4px 0; white-space: nowrap;
   border: 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-.labplatform-chaos th { color: var(--faint); font-size: 12px; font-weight: 400; white-space: normal;
+div.labplatform-chaos th { color: var(--faint); font-size: 12px; font-weight: 400; white-space: normal;
   vertical-align: bottom; border-bottom-color: var(--faint); }
-.labplatform-chaos td.number, .labplatform-chaos th.number { text-align: right; }
-.labplatform-chaos th:first-child, .labplatform-chaos td.faint { color: var(--faint); }
-.labplatform-chaos td.harm { color: var(--harm); font-weight: 500; }
-.labplatform-chaos tr.said td { color: var(--harm); white-space: normal; }
+div.labplatform-chaos td.number, div.labplatform-chaos th.number { text-align: right; }
+div.labplatform-chaos th:first-child, div.labplatform-chaos td.faint { color: var(--faint); }
+div.labplatform-chaos td.harm { color: var(--harm); font-weight: 500; }
+div.labplatform-chaos tr.said td { color: var(--harm); white-space: normal; }
 """
