@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 from .. import directory
 from .. import messages as m
 from ..errors import LabError, LaunchError, ManifestError, UnknownApp
-from ..kernel.platform import WARNINGS_SAID, Platform
+from ..kernel.launching import WARNINGS_SAID
+from ..kernel.platform import Platform
 from ..manifest import Manifest
 from ..resources import manifests_folder
 from . import OK, PROBLEM, Terminated, Usage, complain, words

@@ -15,6 +15,13 @@ if TYPE_CHECKING:
 class Panel:
     """The part of a `Platform` that shows it."""
 
+    def view(self, *apps: App | str, rate: float = 5.0, width: int = 280, interactive: bool = True) -> Any:
+        """Live pictures of these apps (without any: of all that have a page) side by side, each as in `App.view`."""
+        from .widgets.view import AppViews
+
+        wanted = [self[app] if isinstance(app, str) else app for app in apps]
+        return AppViews(wanted or [app for app in self.apps if app.url], rate, width, interactive)
+
     def process_map(self, size: Literal["panel", "stage"] = "panel") -> Any:
         """The processes as boxes, their pages as tiles with live pictures, their messages as pulses along the lines.
 

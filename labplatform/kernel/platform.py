@@ -23,21 +23,23 @@ import msgspec
 import traitlets
 from platformdirs import user_data_path
 
-from .. import app_ids, directory, machine, network
+from .. import directory, machine, network
 from .. import messages as m
-from ..connection import Asked, Connection
+from ..connection import Connection
 from ..errors import LabError, LabTimeout, PlatformError, PlatformStopped, StartError, SupervisorLost, UnknownApp
-from ..manifest import Manifest, PageTransport, ResourceLimits, parse_size
+from ..manifest import Manifest, PageTransport, parse_size
 from ..resources import manifests_folder
 from . import attaching
 from .app import App
 from .desktop_agent import NotebookAgent, title
+from .launching import Launching
 from .observers import ObserverThread
 from .overhearing import Overhearing
 from .panel import Panel
 from .recovery import Recovery
 from .reports import Reported, checked_reporting
 from .resolving import Resolver, Resolving
+from .saying import say
 from .start import Held, SupervisorProcess
 from .workspaces import Workspaces
 
@@ -50,13 +52,10 @@ CUT_SECONDS = 0.8
 """Seconds after the end of its connection for which a supervisor has run on that is not gone."""
 STOP_SECONDS = 5.0
 """Seconds beyond those that its apps get in which a supervisor has to do its stop."""
-WARNINGS_SAID = 20
-"""Remarks about manifests that are said at once; a large directory may give many."""
-
 _present: weakref.WeakSet[Platform] = weakref.WeakSet()
 
 
-class Platform(Overhearing, Reported, Workspaces, Panel):
+class Platform(Overhearing, Reported, Launching, Workspaces, Panel):
     """A multi-process app platform, steered from here.
 
     `places`: where its apps are found: folders of apps, app folders, manifests (ours or OpenFin's), app directories and
@@ -287,7 +286,7 @@ class Platform(Overhearing, Reported, Workspaces, Panel):
         attaching.refuse_taken(self.name)
         order = self._order = self._new_order()
         if order.qt_platform == "offscreen" and not self._quiet:
-            _say(f"labplatform: {order.display}")
+            say(f"labplatform: {order.display}")
         self._observers = ObserverThread()
         self._connect(SupervisorProcess(order, timeout), order.token, timeout)
 
@@ -410,7 +409,7 @@ class Platform(Overhearing, Reported, Workspaces, Panel):
                     # Also when interrupted: it has been asked to, and this process's own ends by being let go of.
                     self._let_go()
                 if others:
-                    _say(f"labplatform: platform {pid} was stopped, for everybody who took part in it")
+                    say(f"labplatform: platform {pid} was stopped, for everybody who took part in it")
             else:
                 if self.state == "lost":
                     self._why_over = "this platform was lost and then stopped; make a new Platform() to go on"
@@ -487,7 +486,7 @@ class Platform(Overhearing, Reported, Workspaces, Panel):
             elif former.state == "running":
                 count = sum(app.state not in ("stopped", "failed") for app in former.apps)
                 if not self._quiet:
-                    _say(f"labplatform: replacing the platform started before ({count} of its apps were up)")
+                    say(f"labplatform: replacing the platform started before ({count} of its apps were up)")
                 former.stop()
 
     def __enter__(self) -> Platform:
@@ -554,143 +553,6 @@ class Platform(Overhearing, Reported, Workspaces, Panel):
 
     # --- what it does
 
-    def launch(
-        self,
-        app: directory.Place,
-        timeout: float = 30.0,
-        resource_limits: ResourceLimits | None = None,
-        placement: m.Isolation | None = None,
-    ) -> App:
-        """Start an app and return it when its page is ready.
-
-        `app`: an app id, also with its directory's host (`app@host`); the address of a page, of an OpenFin manifest or
-        of a record of an app directory; the path of a manifest, a record or an app's folder; decoded JSON; or a
-        `Manifest`. `timeout`: seconds. `resource_limits`: what is given there counts instead of the manifest's.
-        `placement`: "process", "shared-process" or "shared-renderer", whatever the platform's isolation and the
-        manifest's `processAffinity` say; it keeps it when it is started again. Apps that share so are all in one
-        process, those of a shared renderer in another. An interrupt undoes the launch. Raises `UnknownApp`,
-        `ManifestError`, `LimitError` for a limit that cannot be had here, and `LaunchError` with the cause when it does
-        not come up; nothing of it is left then.
-        """
-        wishes = _wishes(resource_limits, placement)
-        self._refuse_in_observer("launch()")
-        meant = self._meant(app, timeout)
-        if len(meant) != 1:
-            raise UnknownApp(
-                f"{app} holds {len(meant)} apps; launch one of them, or give the place to Platform() or launch_all()"
-            )
-        fields = _order(meant[0]) | wishes
-        status = self._ask(m.Launch, m.AppStatus, timeout + 6, timeout=timeout, **fields)
-        return self._adopt(status)
-
-    def launch_all(
-        self,
-        *apps: directory.Place,
-        timeout: float = 30.0,
-        resource_limits: ResourceLimits | None = None,
-        placement: m.Isolation | None = None,
-    ) -> list[App]:
-        """Start several apps at once (without names: every app that has a page); returns them in that order.
-
-        Each of `apps` is what `launch` takes, or a place with several apps; `resource_limits` and `placement` hold for
-        each, as there. Raises the first error, after all have come to an end; the others stay up.
-        """
-        wishes = _wishes(resource_limits, placement)
-        self._refuse_in_observer("launch_all()")
-        wanted: list[str | Manifest] = []
-        first_error: LabError | None = None
-        for app in apps:
-            try:
-                wanted += self._meant(app, timeout)
-            except LabError as error:
-                first_error = first_error or error
-        if not apps:
-            wanted += [app_id for app_id, manifest in self._manifests.items() if manifest.page_url]
-        connection = self._ready_to_ask("launch_all()")
-        under_way: list[Asked] = []
-        launched: list[App] = []
-        for one in wanted:
-            try:
-                under_way.append(connection.begin(m.Launch, timeout=timeout, **_order(one), **wishes))
-            except LabError as error:
-                first_error = first_error or error
-        for asked in list(under_way):
-            try:
-                status = connection.finish(asked, m.AppStatus, timeout + 6)
-                launched.append(self._adopt(status))
-            except LabError as error:
-                first_error = first_error or error
-            except BaseException:
-                # Interrupted: what is still on its way is undone, what is up stays.
-                for other in under_way:
-                    connection.cancel(other)
-                raise
-            under_way.remove(asked)
-        if first_error:
-            raise first_error
-        return launched
-
-    def kill_all(self, timeout: float = 5.0) -> list[App]:
-        """End the processes of all apps by SIGKILL, all at once; none starts again by itself. Returns those it struck.
-
-        The platform goes on. `timeout`: seconds to wait until they are gone. Raises the first error.
-        """
-        up = [app for app in self.apps if app.state not in ("stopped", "failed")]
-        if not up:
-            return []
-        connection = self._ready_to_ask("kill_all()")
-        asked = [connection.begin(m.Kill, place=app.name) for app in up]
-        first_error: LabError | None = None
-        for one in asked:
-            try:
-                self._adopt(connection.finish(one, m.AppStatus, timeout))
-            except UnknownApp:
-                pass  # it has left the platform meanwhile
-            except LabError as error:
-                first_error = first_error or error
-        if first_error:
-            raise first_error
-        return up
-
-    def _warn(self, warnings: Sequence[str]) -> None:
-        """Say what an author may have meant otherwise, and what was passed over."""
-        if self._quiet:
-            return
-        for warning in warnings[:WARNINGS_SAID]:
-            _say(f"labplatform: {warning}")
-        if len(warnings) > WARNINGS_SAID:
-            _say(f"labplatform: and {len(warnings) - WARNINGS_SAID} remarks more of this kind")
-
-    def _meant(self, app: Any, seconds: float = 30.0) -> list[str | Manifest]:
-        """The apps that somebody means: ids of known ones, and manifests. Raises `UnknownApp`, `ManifestError`."""
-        if isinstance(app, Manifest):
-            return [app]
-        if not isinstance(app, str | Path | Mapping):
-            raise TypeError(f"expected an app id, an address, a path, a dict or a Manifest, not {app!r}")
-        if isinstance(app, str):
-            directories = {one: manifest.directory for one, manifest in self._manifests.items()}
-            if known := app_ids.resolve(app, directories):
-                return [known]
-            if not (directory.is_address(app) or directory.is_qualified(app) or "/" in app or app.endswith(".json")):
-                names = ", ".join(sorted(self._manifests))
-                raise UnknownApp(f"no manifest has the uuid {app!r}; known: {names}", app=app)
-        bounds = directory.Bounds()
-        bounds = msgspec.structs.replace(bounds, seconds=min(bounds.seconds, seconds))
-        # Decoded JSON is the caller's own word, and may take any name.
-        beside = {} if isinstance(app, Mapping) else self._manifests
-        found = directory.load(app, beside=beside, bounds=bounds)
-        self._warn(found.remarks)
-        for manifest in found.manifests.values():
-            self._warn(manifest.warnings)
-        return list(found.manifests.values())
-
-    def view(self, *apps: App | str, rate: float = 5.0, width: int = 280, interactive: bool = True) -> Any:
-        """Live pictures of these apps (without any: of all that have a page) side by side, each as in `App.view`."""
-        from .widgets.view import AppViews
-
-        wanted = [self[app] if isinstance(app, str) else app for app in apps]
-        return AppViews(wanted or [app for app in self.apps if app.url], rate, width, interactive)
-
     def chaos(
         self,
         seed: int | None = None,
@@ -720,8 +582,8 @@ class Platform(Overhearing, Reported, Workspaces, Panel):
 
         self._ready_to_ask("chaos()")
         seed = secrets.randbelow(1_000_000) if seed is None else seed
-        say = (lambda line: None) if quiet else _say
-        return run(self, seed, duration, faults, apps, count, at_once, timeout, say)
+        tell = (lambda line: None) if quiet else say
+        return run(self, seed, duration, faults, apps, count, at_once, timeout, tell)
 
     # --- which app shall handle an intent
 
@@ -827,7 +689,7 @@ class Platform(Overhearing, Reported, Workspaces, Panel):
                 self._take_reports(news.reports)
         for entry in () if self._quiet else news.entries:
             if entry.kind == "capacity" or (entry.kind == "workspace" and self._restoring):
-                _say(f"labplatform: {entry.text}")
+                say(f"labplatform: {entry.text}")
 
     def _take_frame(self, frame: m.Frame) -> None:
         for callback, _, _ in self._watchers.get(frame.place, ()):
@@ -885,7 +747,7 @@ class Platform(Overhearing, Reported, Workspaces, Panel):
         self.set_trait("state", "lost")
         self._wake_all()
         if not self._quiet:
-            _say(f"labplatform: {why}")
+            say(f"labplatform: {why}")
 
     def _look_whether_it_ended(self) -> None:
         """It may have ended while it was still starting, and then nobody has said so."""
@@ -922,19 +784,7 @@ class Platform(Overhearing, Reported, Workspaces, Panel):
             self.set_trait("events", tuple(self._entries))
         self.set_trait("problem", why)
         if not self._quiet:
-            _say(f"labplatform: {why}")
-
-
-def _wishes(resource_limits: ResourceLimits | None, placement: m.Isolation | None) -> dict[str, Any]:
-    if not isinstance(resource_limits, ResourceLimits | None):
-        raise TypeError(f"resource_limits is a labplatform.ResourceLimits, not {resource_limits!r}")
-    if placement is not None and placement not in get_args(m.Isolation):
-        raise ValueError(f"placement is one of {', '.join(get_args(m.Isolation))}; not {placement!r}")
-    return {"limits": resource_limits, "placement": placement}
-
-
-def _order(app: str | Manifest) -> dict[str, Any]:
-    return {"app_id": app} if isinstance(app, str) else {"manifest": app}
+            say(f"labplatform: {why}")
 
 
 def _checked(heartbeat: m.Heartbeat) -> m.Heartbeat:
@@ -955,13 +805,6 @@ def _who() -> str:
     """This process, as others are told of it."""
     name = title() or "a notebook"
     return f"{'a script' if name.startswith('-') else name} (process {os.getpid()})"
-
-
-def _say(line: str) -> None:
-    """One line for the person: on the cell's output in a notebook, else on standard error."""
-    ipython = sys.modules.get("IPython")
-    in_notebook = ipython is not None and type(ipython.get_ipython()).__name__ == "ZMQInteractiveShell"
-    print(line, file=sys.stdout if in_notebook else sys.stderr)
 
 
 @atexit.register
