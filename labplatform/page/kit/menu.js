@@ -8,7 +8,7 @@ const INSIDE = 4; // px between the menu and the window's edge
  * closes the menu. `about`: what the menu is for, in words.
  */
 export function openMenu(about, items, { x, y }, from) {
-  const menu = make("div", { className: "menu", role: "menu", ariaLabel: about, popover: "auto" });
+  const menu = make("div", { className: "menu", role: "menu", ariaLabel: about, popover: "manual" });
   for (const [words, action] of items) {
     const item = make("button", { type: "button", role: "menuitem", textContent: words, tabIndex: -1 });
     item.addEventListener("click", () => {
@@ -36,7 +36,14 @@ export function openMenu(about, items, { x, y }, from) {
     else all[to].focus();
   });
   menu.addEventListener("contextmenu", (event) => event.preventDefault());
-  menu.addEventListener("toggle", ({ newState }) => newState === "closed" && menu.remove());
+  // Closed by hand: where a menu opens when the button goes down, some browsers close an automatic one when it goes up.
+  const outside = (event) => menu.contains(event.target) || menu.hidePopover();
+  document.addEventListener("pointerdown", outside, true);
+  menu.addEventListener("toggle", ({ newState }) => {
+    if (newState !== "closed") return;
+    document.removeEventListener("pointerdown", outside, true);
+    menu.remove();
+  });
   document.body.append(menu);
   menu.showPopover();
   const { width, height } = menu.getBoundingClientRect();
