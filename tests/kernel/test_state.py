@@ -252,18 +252,19 @@ def test_the_window_is_where_it_was_moved_to_after_a_crash_and_a_lost_supervisor
             def window():
                 return next((window for window in windows(name) if window.mapped), None)
 
-            until(lambda: window() is not None, 20, "its window")
-            place(name, window(), 310, 170, 620, 410)
+            def is_there():
+                found = window()
+                return found is not None and found[2:6] == (620, 410, 310, 170)
+
+            place(name, until(window, 20, "its window"), 310, 170, 620, 410)
             # What the supervisor has been told of it a moment after, the next window shows.
-            until(lambda: window().width == 620 and window().x == 310, 10, "its move")
+            until(is_there, 10, "its move")
             time.sleep(0.6)
             app.crash(how="abort")
             until_back(app, 1)
-            until(lambda: window() is not None, 20, "its next window")
-            until(lambda: window()[2:6] == (620, 410, 310, 170), 10, "the place it had")
+            until(is_there, 30, "its next window, at the place it had")
             time.sleep(0.6)
             os.kill(platform.supervisor_pid, signal.SIGKILL)
             until(lambda: platform.state == "lost" and window() is None, 20, "the end of it all")
             platform.restart()
-            until(lambda: window() is not None, 20, "its window of the next supervisor")
-            until(lambda: window()[2:6] == (620, 410, 310, 170), 10, "the place it had")
+            until(is_there, 30, "its window of the next supervisor, at the place it had")
