@@ -77,4 +77,4 @@ def test_the_agent_is_slim_and_says_whose_code_is_in_it(agent_js):
     dependencies = json.loads((PAGE / "package.json").read_text())["dependencies"]
     first = agent_js.splitlines()[0]
     assert all(f"{name} {version}" in first for name, version in dependencies.items()) and "Apache-2.0" in first
-    assert len(agent_js) < 50_000
+    assert len(agent_js) < 52_000
