@@ -212,6 +212,7 @@ def test_by_keyboard_and_without_serious_faults_for_anybody(stage: Stage, pytest
         assert serious_faults(stage.page, source, ".labplatform-map") == []
 
 
+@pytest.mark.long
 def test_under_720_pixels_boxes_stack(stage: Stage) -> None:
     lefts = """() => [...document.querySelector(".labplatform-map").querySelectorAll(".labplatform-map-host")]
       .map((box) => Math.round(box.getBoundingClientRect().left))"""
@@ -224,6 +225,7 @@ def test_under_720_pixels_boxes_stack(stage: Stage) -> None:
         stage.page.set_viewport_size(VIEWPORT)
 
 
+@pytest.mark.long
 def test_with_reduced_motion_there_are_counts(stage: Stage) -> None:
     stage.page.emulate_media(reduced_motion="reduce")
     try:
@@ -235,6 +237,7 @@ def test_with_reduced_motion_there_are_counts(stage: Stage) -> None:
         stage.page.emulate_media(reduced_motion="no-preference")
 
 
+@pytest.mark.long
 def test_after_a_reload_it_is_there_again(stage: Stage) -> None:
     stage.notebook.command("docmanager:save")
     stage.page.wait_for_function("() => !jupyterapp.shell.currentWidget.context.model.dirty")
@@ -243,6 +246,7 @@ def test_after_a_reload_it_is_there_again(stage: Stage) -> None:
     until(lambda: all(tile["width"] for tile in stage.tiles().values()), 30, "the pictures")
 
 
+@pytest.mark.long
 def test_sharing_a_process_all_are_gone(stage: Stage) -> None:
     stage.show(SHARED, 3)
     stage.notebook.run(CELLS.index(CRASH))
