@@ -1004,7 +1004,7 @@ function render({ model, el }) {
       showValues();
       showHair();
     }
-    box.dataset.tick = String(samples.last);
+    box.dataset.tick = String(paused || samples.last); // of what is drawn, not of what has come
   }
 
   function measure() {
