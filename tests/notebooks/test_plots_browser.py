@@ -180,12 +180,16 @@ def test_paused_it_stands_still_and_two_views_are_in_step(stage: Stage) -> None:
     stage.press("Pause", 1)
     stage.box.nth(0).get_by_role("button", name="Go on").wait_for()
     assert "Paused at" in stage.box.nth(0).locator(".labplatform-plots-say").inner_text()
-    # A sample that was on its way is drawn in both before they stand still.
+
+    def shown() -> list[object]:
+        return [stage.tick(0), stage.tick(1), stage.seen("light")]
+
+    # What was on its way is drawn in both before they stand still.
     until(lambda: stage.tick(0) == stage.tick(1), 10, "both views to stand at the same sample")
-    before = [stage.tick(0), stage.tick(1), stage.seen("light")]
+    before = until(lambda: (now := shown()) == shown() and now, 10, "the picture to stand still")
     at = json.loads(stage.page.evaluate("() => JSON.stringify(Date.now())"))
     until(lambda: json.loads(stage.page.evaluate("() => JSON.stringify(Date.now())")) > at + 2000, 10, "two seconds")
-    assert [stage.tick(0), stage.tick(1), stage.seen("light")] == before
+    assert shown() == before
     stage.press("Go on", 0)
     stage.goes_on(0)
     stage.goes_on(1)
