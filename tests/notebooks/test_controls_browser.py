@@ -169,7 +169,6 @@ def test_the_table_at_first_sight(stage: Stage, pytestconfig: pytest.Config) -> 
     assert stage.expand("alpha", False).count() == 0
 
 
-@pytest.mark.long
 def test_it_sorts_filters_and_lets_no_row_jump_away(stage: Stage) -> None:
     stage.show(stage.table)
     launched = stage.order()
@@ -272,7 +271,6 @@ def test_what_the_menu_says_is_done_and_told(stage: Stage) -> None:
     until(lambda: stage.app("gamma").state == "running", 30, "it to run again")
 
 
-@pytest.mark.long
 def test_two_views_of_one_table_are_in_step(stage: Stage) -> None:
     index = CELLS.index(AGAIN)
     stage.notebook.run(index)
@@ -288,7 +286,6 @@ def test_two_views_of_one_table_are_in_step(stage: Stage) -> None:
     until(lambda: stage.table.count() == 1, 10, "the second view to go")
 
 
-@pytest.mark.long
 def test_where_there_is_little_room_two_columns_fold(stage: Stage) -> None:
     stage.show(stage.table)
     stage.page.set_viewport_size({"width": 780, "height": 1000})
@@ -394,7 +391,6 @@ def test_a_card_launches_in_a_busy_notebook_and_says_what_fails(stage: Stage) ->
     until(lambda: not trouble.is_visible(), 10, "the error to go")
 
 
-@pytest.mark.long
 def test_forty_apps_are_searched(stage: Stage) -> None:
     index = CELLS.index(MANY)
     stage.notebook.run(index)
