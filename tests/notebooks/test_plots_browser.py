@@ -165,7 +165,8 @@ def test_a_crash_is_a_line_through_all_rows_and_its_reason_is_told(stage: Stage)
     assert reason.is_hidden()
 
 
-def test_a_limit_is_dashed_and_named_when_it_is_near(stage: Stage) -> None:
+def test_a_limit_that_is_set_breaks_nothing(stage: Stage) -> None:
+    """How it is drawn, dashed and with its name, is proved on the still picture."""
     tier = stage.run(LIMIT).strip()
     if tier != "off":
         # The tests' own pages take some 100 MB.
