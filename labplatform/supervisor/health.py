@@ -73,9 +73,13 @@ class Pulse:
 def verdict(heartbeat: Heartbeat, gui: Pulse, page: Pulse | None) -> tuple[str, int, bool] | None:
     """What is silent ("GUI thread" or "page"), for how many pings, and whether it must end; `None` if all is well.
 
-    A stuck GUI thread is named first: its page's network runs in the same process, so both may be silent.
+    A stuck GUI thread is named first: its page's network runs in the same process, so both may be silent. That is so
+    too where the page's count is the one ahead, by the ping that the thread had just answered when it stuck.
     """
-    for what, pulse in (("GUI thread", gui), ("page", page)):
-        if pulse is not None and pulse.missed >= heartbeat.silent_after:
-            return what, int(pulse.missed), pulse.missed >= heartbeat.ended_after
+    page_missed = page.missed if page is not None else 0.0
+    silent, ended = heartbeat.silent_after, heartbeat.ended_after
+    if gui.missed >= silent or (page_missed >= silent and gui.missed >= max(1, silent - 1)):
+        return "GUI thread", int(gui.missed), gui.missed >= ended
+    if page_missed >= silent:
+        return "page", int(page_missed), page_missed >= ended
     return None

@@ -91,6 +91,8 @@ def test_verdicts_in_their_order():
     assert verdict(BEAT, well, _silent(7)) == ("page", 6, True)
     # The page lives on the GUI thread's network: where both are silent, the thread is the cause.
     assert verdict(BEAT, _silent(4), _silent(9)) == ("GUI thread", 3, False)
+    assert verdict(BEAT, _silent(3), _silent(4)) == ("GUI thread", 2, False), "it had just answered when it stuck"
+    assert verdict(BEAT, _silent(2), _silent(4)) == ("page", 3, False)
     assert verdict(BEAT, _silent(7), None) == ("GUI thread", 6, True)
 
 
