@@ -97,14 +97,27 @@ def came_back(report: m.CrashReport) -> list[Sample]:
 
 def growth(report: m.CrashReport) -> Growth | None:
     """How its memory grew before the end; `None` where it did not, or that cannot be seen."""
-    rows = [(row.at, row.memory) for row in settled(report) if row.memory is not None]
-    if report.brief.reason == "memory-limit" and report.seen and rows:
-        rows.append((report.brief.at, float(report.seen)))
+    rows = _memories(settled(report))
+    if report.brief.reason != "memory-limit" or not report.seen:
+        return _grown_over(rows, LEAST_SAMPLES, LEAST_SECONDS)
+    at_last = (report.brief.at, float(report.seen))
+    # That it grew is certain here: at full speed, or right after its start, fewer samples have to do.
+    return _grown_over([*rows, at_last], LEAST_SAMPLES, LEAST_SECONDS) or _grown_over(
+        [*_memories(lived(report)), at_last], 2, 0.0
+    )
+
+
+def _memories(rows: list[Sample]) -> list[tuple[float, float]]:
+    return [(row.at, row.memory) for row in rows if row.memory is not None]
+
+
+def _grown_over(rows: list[tuple[float, float]], least_samples: int, least_seconds: float) -> Growth | None:
+    """What these amounts of memory, each with its time, amount to."""
     first = len(rows) - 1
     while first > 0 and rows[first - 1][1] <= rows[first][1] * (1 + DIP):
         first -= 1
     rows = rows[first:]
-    if len(rows) < LEAST_SAMPLES:
+    if len(rows) < least_samples:
         return None
     gain = rows[-1][1] - rows[0][1]
     # What was flat before it is not a part of it.
@@ -112,9 +125,9 @@ def growth(report: m.CrashReport) -> Growth | None:
     rows = rows[start:]
     (since, low), (until, high) = rows[0], rows[-1]
     seconds, gain = until - since, high - low
-    if len(rows) < LEAST_SAMPLES or seconds < LEAST_SECONDS or gain < max(LEAST_GROWTH, LEAST_SHARE * high):
+    if len(rows) < least_samples or seconds < least_seconds or gain < max(LEAST_GROWTH, LEAST_SHARE * high):
         return None
-    if high - rows[len(rows) // 2][1] < STILL * gain:
+    if high - rows[(len(rows) - 1) // 2][1] < STILL * gain:
         return None
     gave_back = any(later < former for (_, former), (_, later) in pairwise(rows))
     return Growth(gain / seconds, since, seconds, low, high, gave_back)

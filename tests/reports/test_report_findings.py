@@ -52,6 +52,11 @@ def test_growth_begins_where_it_began_and_says_if_something_was_given_back():
     assert findings.growth(report(figures=figures(memory), head={"reason": "killed"}, seen=None)).gave_back
 
 
+def test_a_leak_at_full_speed_is_told_from_one_sample_and_the_limit_it_reached():
+    found = findings.growth(report(figures=figures([100.0]), seen=400_000_000, ready_at=AT - 1))
+    assert (found.first, found.last) == (100e6, 400e6) and 0 < found.seconds <= 1.5
+
+
 def test_gaps_and_figures_that_are_not_known_are_no_trouble():
     gaps = [None if second % 7 == 0 else 100.0 + 4 * second for second in range(60)]
     assert findings.growth(report(figures=figures(gaps))) is not None
