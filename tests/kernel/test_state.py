@@ -256,14 +256,16 @@ def test_the_window_is_where_it_was_moved_to_after_a_crash_and_a_lost_supervisor
                 found = window()
                 return found is not None and found[2:6] == (620, 410, 310, 170)
 
+            def told():
+                bounds = platform.save_workspace("now").apps[0].bounds
+                return bounds is not None and (bounds.left, bounds.top) == (310, 170)
+
             place(name, until(window, 20, "its window"), 310, 170, 620, 410)
-            # What the supervisor has been told of it a moment after, the next window shows.
             until(is_there, 10, "its move")
-            time.sleep(0.6)
+            until(told, 10, "the supervisor to have been told of it")
             app.crash(how="abort")
             until_back(app, 1)
             until(is_there, 30, "its next window, at the place it had")
-            time.sleep(0.6)
             os.kill(platform.supervisor_pid, signal.SIGKILL)
             until(lambda: platform.state == "lost" and window() is None, 20, "the end of it all")
             platform.restart()

@@ -35,7 +35,8 @@ def display() -> Iterator[str]:
         pytest.skip("Xvfb is not installed")
     told, tell = os.pipe()
     server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(tell), "-screen", "0", "1280x900x24", "-nolisten", "tcp"],
+        # Without "-noreset" it begins anew when its last client has gone, and takes no other meanwhile.
+        ["Xvfb", "-displayfd", str(tell), "-screen", "0", "1280x900x24", "-nolisten", "tcp", "-noreset"],
         pass_fds=(tell,),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
