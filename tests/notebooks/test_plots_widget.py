@@ -298,8 +298,8 @@ def test_in_a_shared_renderer_every_strip_darkens_together(lab: Platform, tmp_pa
         shared["red"].evaluate_js(BUSY % 900, timeout=20)
         ended = time.time()
         until(lambda: page.ticks[-1] > ended + 4 * SAMPLING, 20, "samples after it")
-        page.say(have=0)
         wholes = page.wholes
+        page.say(have=0)
         until(lambda: page.wholes > wholes, 10, "the whole")
         then = (page.ticks > began) & (page.ticks < ended + 4 * SAMPLING)
         worst = {name: np.nanmax(page.columns[name]["lag"][then]) for name in ("red", "green", "blue")}

@@ -20,6 +20,7 @@ from labplatform import Platform
 from labplatform.kernel.widgets import map_facts, part
 from labplatform.kernel.widgets.part import STILL_BYTES
 from labplatform.kernel.widgets.process_map import ProcessMap
+from labplatform.kernel.widgets.words import time_in_words
 
 PAGE = """<!doctype html><meta charset=utf-8><title>%(name)s</title><h1>0</h1><script>
   let n = 0;
@@ -190,13 +191,14 @@ def test_a_fault_is_shown_where_it_strikes_and_nowhere_else(
 
     seen = list(shown.seen)
     gone = {name for facts in seen for name, app in facts["apps"].items() if app["gone"]}
-    assert gone == struck
+    # A renderer can be back before the next picture of the map.
+    assert gone == struck if how == "abort" else gone <= struck
     words = {
         name: {tuple(facts["apps"][name]["lines"]) for facts in seen if facts["apps"][name]["gone"]} for name in gone
     }
     own = {"abort": "Aborted", "renderer": "Renderer crashed"}[how]
-    assert {first for first, _ in words["one"]} == {own}
-    for name in struck - {"one"}:
+    assert {first for first, _ in words.get("one", {(own, "")})} == {own}
+    for name in gone - {"one"}:
         assert words[name] == {("Taken along", "with one")}, name
     # The host's box is gone where its process is, and stays where that lives on.
     boxes = [facts["hosts"] for facts in seen]
@@ -205,25 +207,28 @@ def test_a_fault_is_shown_where_it_strikes_and_nowhere_else(
     renderers_gone = {
         tuple(one["apps"]) for hosts in boxes for host in hosts for one in host["renderers"] if one["gone"]
     }
-    assert {name for names in renderers_gone for name in names} == struck - {"ticks"}
+    assert {name for names in renderers_gone for name in names} <= struck - {"ticks"}
+    assert gone <= {"ticks"}.union(*renderers_gone)
     if how == "abort":
         assert {host["signal"] for hosts in boxes for host in hosts if host["gone"]} == {"SIGABRT"}
         assert {host["pid"] for hosts in boxes for host in hosts if host["gone"]} == {pid}
     for name in set(before) - struck:
         assert all(facts["apps"][name]["kind"] != "harm" for facts in seen), name
 
-    app = shown.facts["apps"]["one"]
-    assert app["lines"][0].startswith("back in ") and not app["gone"]
+    for name in struck:
+        assert shown.facts["apps"][name]["lines"][0].startswith("back in "), name
+        assert not shown.facts["apps"][name]["gone"], name
     host = next(host for host in shown.facts["hosts"] if any("one" in one["apps"] for one in host["renderers"]))
     assert (host["pid"], host["was"]) == (stage.one.pid, pid if pid != stage.one.pid else None)
     renderer = next(one for one in host["renderers"] if "one" in one["apps"])
     assert (renderer["pid"], renderer["was"]) == (stage.one.renderer, stage.one.former_renderer)
     ended = next(e.time for e in reversed(stage.one.events) if e.kind == "ended")
     ready = next(e.time for e in reversed(stage.one.events) if e.kind == "ready")
-    assert app["lines"][0] == f"back in {ready - ended:.1f} s"
+    took = time_in_words(ready - ended)
+    assert shown.facts["apps"]["one"]["lines"][0] == f"back in {took}"
     finding = "".join(piece for piece, _ in shown.facts["finding"])
     if len(struck) == 1:
-        assert finding.startswith(f"one ({own[0].lower()}{own[1:]}) was back in {ready - ended:.1f} s.")
+        assert finding.startswith(f"one ({own[0].lower()}{own[1:]}) was back in {took}.")
     else:
         assert finding.startswith(f"one ({own[0].lower()}{own[1:]}) took {len(struck) - 1} ")
         assert f"all {len(struck)} were gone, for " in finding
