@@ -342,7 +342,7 @@ class Supervisor:
             self._host_up(host)
             return
         if isinstance(message, m.HostPong):
-            host.answered()
+            host.answered(message.seq)
             self.watch.host_answered(host, message.seq)
             return
         if isinstance(message, m.HostResult):

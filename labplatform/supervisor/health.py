@@ -39,11 +39,13 @@ class Pulse:
         self._open_since: float | None = None
 
     def sent(self, seq: int, at: float, ran: float = 1.0) -> None:
-        """A ping goes out; one still open counts as missed. `ran`: the share of the time since the ping before in which
-        it was let run; one that had to stand still for its CPU limit is not silent for that."""
+        """A ping goes out, or would: one still open counts as missed, and its number may be given again instead of
+        another ping. `ran`: the share of the time since the last in which it was let run; one that had to stand still
+        for its CPU limit is not silent for that."""
         if self._answered < self._sent:
             self.missed += ran
-        self._sent, self._sent_at = seq, at
+        if seq != self._sent:
+            self._sent, self._sent_at = seq, at
         if self._open_since is None:
             self._open_since = at
 

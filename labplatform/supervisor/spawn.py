@@ -78,6 +78,8 @@ class HostProcess:
         self._early: list[bytes] | None = []
         self._throttled = 0
         self._held: list[bytes] | None = None
+        self.pinged = 0
+        """The number of the ping that it has not answered; 0 when there is none."""
         self.exited = asyncio.Event()
         self._answered = asyncio.Event()
         self._killed = self._let_run = False
@@ -160,9 +162,17 @@ class HostProcess:
                 one.cancel()
         return self._answered.is_set() and not self.exited.is_set()
 
-    def answered(self) -> None:
+    def ping(self, number: int, pages: tuple[str, ...] = ()) -> None:
+        """Ask its GUI thread, and these pages through it, whether they answer."""
+        self.pinged = number
+        self.send(m.HostPing(seq=number, pages=pages))
+
+    def answered(self, number: int) -> None:
         """Its GUI thread answered a ping."""
-        self._answered.set()
+        if number == 0:
+            self._answered.set()
+        elif number == self.pinged:
+            self.pinged = 0
 
     def kill(self) -> None:
         """SIGKILL the host and everything below it; it is under way when this returns."""

@@ -61,22 +61,26 @@ class Watch:
             now = self._loop.time()
             for host in list(self._hosts.alive.values()):
                 through_host = []
+                # One that takes long is not asked again meanwhile: it would have all the questions to work off before
+                # whatever is sent to it next.
+                number = host.pinged or self._sequence
                 ran = host.share_run()
                 tenants = self._hosts.tenants(host)
                 asking = [slot for slot in tenants if slot.dialog or slot.devtools]
                 for slot in tenants:
                     if slot.state not in (State.RUNNING, State.UNRESPONSIVE):
                         continue
-                    slot.gui_pulse.sent(self._sequence, now, ran)
+                    slot.gui_pulse.sent(number, now, ran)
                     if slot.has_page and not any(_holds_up(other, slot) for other in asking):
-                        slot.page_pulse.sent(self._sequence, now, ran)
+                        slot.page_pulse.sent(self._sequence if slot.page else number, now, ran)
                         if slot.page:
                             received = slot.session.tell() if slot.session else 0
                             slot.page.send(m.Ping(seq=self._sequence, received=received))
                         else:
                             through_host.append(slot.name)
                     self.judge(slot)
-                host.send(m.HostPing(seq=self._sequence, pages=tuple(through_host)))
+                if not host.pinged:
+                    host.ping(number, tuple(through_host))
 
     def judge(self, slot: Slot) -> None:
         """Say what the pings of an app amount to: silent, answering again, or silent for too long."""

@@ -39,6 +39,18 @@ def test_a_late_answer_clears_the_count_but_tells_no_round_trip():
     assert pulse.missed == 1
 
 
+def test_who_is_not_asked_again_is_counted_all_the_same_and_its_late_answer_tells_how_long_it_took():
+    pulse = Pulse()
+    for at in range(1, 6):
+        pulse.sent(1, float(at))
+    assert (pulse.missed, pulse.silent_for(6.0)) == (4, 5.0)
+    pulse.answered(1, 6.5)
+    assert (pulse.missed, pulse.silent_for(7.0), pulse.rtt.look()) == (0, 0.0, 5.5)
+    pulse.sent(6, 7.0)
+    pulse.sent(6, 8.0)
+    assert pulse.missed == 1
+
+
 def test_an_answer_given_twice_or_out_of_order_changes_nothing():
     pulse = _silent(3)
     pulse.answered(3, 4.0)
