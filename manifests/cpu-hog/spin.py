@@ -9,8 +9,8 @@ from __future__ import annotations
 import random
 import threading
 
-NUMBERS = 1_000_000
-"""A sort of so many takes a quarter of a second and more."""
+NUMBERS = 500_000
+"""A sort of so many takes a tenth of a second and more; whoever needs the lock several times waits for as many."""
 
 
 def main(lab) -> None:
