@@ -32,6 +32,7 @@ from ..resources import manifests_folder
 from . import attaching
 from .app import App
 from .desktop_agent import NotebookAgent, title
+from .ending import Ending
 from .launching import Launching
 from .observers import ObserverThread
 from .overhearing import Overhearing
@@ -41,6 +42,7 @@ from .reports import Reported, checked_reporting
 from .resolving import Resolver, Resolving
 from .saying import say
 from .start import Held, SupervisorProcess
+from .watching import Watching
 from .workspaces import Workspaces
 
 if TYPE_CHECKING:
@@ -48,14 +50,12 @@ if TYPE_CHECKING:
 
 EVENTS_KEPT = 10_000
 """Log entries kept in the kernel; the supervisor keeps as many."""
-CUT_SECONDS = 0.8
-"""Seconds after the end of its connection for which a supervisor has run on that is not gone."""
 STOP_SECONDS = 5.0
 """Seconds beyond those that its apps get in which a supervisor has to do its stop."""
 _present: weakref.WeakSet[Platform] = weakref.WeakSet()
 
 
-class Platform(Overhearing, Reported, Launching, Workspaces, Panel):
+class Platform(Overhearing, Reported, Launching, Watching, Workspaces, Ending, Panel):
     """A multi-process app platform, steered from here.
 
     `places`: where its apps are found: folders of apps, app folders, manifests (ours or OpenFin's), app directories and
@@ -690,101 +690,6 @@ class Platform(Overhearing, Reported, Launching, Workspaces, Panel):
         for entry in () if self._quiet else news.entries:
             if entry.kind == "capacity" or (entry.kind == "workspace" and self._restoring):
                 say(f"labplatform: {entry.text}")
-
-    def _take_frame(self, frame: m.Frame) -> None:
-        for callback, _, _ in self._watchers.get(frame.place, ()):
-            self._observers.submit(lambda callback=callback: callback(frame))
-
-    def _watch_pictures(
-        self, place: str, callback: Callable[[m.Frame], None], rate: float, width: int
-    ) -> Callable[[], None]:
-        entry = (callback, rate, width)
-        with self._lock:
-            self._watchers.setdefault(place, []).append(entry)
-        self._renew_watch(place)
-
-        def end() -> None:
-            with self._lock:
-                if entry in self._watchers.get(place, []):
-                    self._watchers[place].remove(entry)
-            self._renew_watch(place)
-
-        return end
-
-    def _renew_watch(self, place: str) -> None:
-        """Ask for the fastest and widest pictures that anybody here wants of this app. Does not wait."""
-        wishes = self._watchers.get(place, [])
-        connection = self._connection
-        if connection is None:
-            return
-        rate = max((rate for _, rate, _ in wishes), default=0)
-        width = max((width for _, _, width in wishes), default=480)
-        connection.tell(m.Watch, place=place, rate=rate, max_width=width)
-
-    def _connection_ended(self, reason: str) -> None:
-        """The supervisor is gone, or has ended this connection; on the connection's thread."""
-        with self._end_lock:
-            if self.state != "running":
-                # Whoever starts it is told by what they wait for.
-                return
-            if reason.startswith(m.STOPPED):
-                by = reason.removeprefix(m.STOPPED_BY) if reason.startswith(m.STOPPED_BY) else "nobody knows who"
-                why = f"somebody else has stopped this platform: {by}"
-                if by == m.CONTROLLERS_END:
-                    why = f"this platform has ended with the process that started it ({self._order.controller_pid})"
-                why += "; make a new Platform() to go on"
-                self._is_over("stopped", why, "clean-exit", "the platform was stopped")
-            elif reason != m.GUARDIANS_END and self._process and self._process.outlives(CUT_SECONDS):
-                self._recovery.cut(reason)
-            else:
-                self._recovery.lost(reason)
-
-    def _is_cut_off(self, why: str) -> None:
-        """It goes on, and cannot be seen or steered from here just now; this is said."""
-        self._resolving.ended()
-        self._why_over = why
-        self.set_trait("problem", why)
-        self.set_trait("state", "lost")
-        self._wake_all()
-        if not self._quiet:
-            say(f"labplatform: {why}")
-
-    def _look_whether_it_ended(self) -> None:
-        """It may have ended while it was still starting, and then nobody has said so."""
-        connection = self._connection
-        if connection is not None and connection.ended:
-            self._connection_ended(connection.ended)
-
-    def _is_over(self, state: str, why: str, reason: str, detail: str) -> None:
-        """There is no supervisor any more, and no app, and this is said; `reason` and `detail` as of an app's end."""
-        self._resolving.ended()
-        self._all_ended(reason, detail)
-        self._note_problem(why)
-        self.set_trait("state", state)
-        self._wake_all()
-
-    def _all_ended(self, reason: str, detail: str) -> None:
-        with self._news_lock:
-            for app in self._by_name.values():
-                ended = {
-                    **{"state": "stopped", "pid": None, "renderer": None, "processes": ()},
-                    **{"reason": reason, "detail": detail},
-                    "placement": msgspec.structs.replace(app._status.placement, pid=None),
-                }
-                # The next supervisor counts its statuses anew.
-                changes = {"revision": 0} | ({} if app.state in ("stopped", "failed") else ended)
-                app._take(msgspec.structs.replace(app._status, **changes))
-
-    def _note_problem(self, why: str) -> None:
-        """Say why it is over, everywhere where it is looked for: also in the log, which nobody else writes any more."""
-        self._why_over = why
-        with self._news_lock:
-            number = self._entries[-1].seq + 1 if self._entries else 1
-            self._entries.append(m.Entry(seq=number, time=time.time(), kind="platform", text=why, level="error"))
-            self.set_trait("events", tuple(self._entries))
-        self.set_trait("problem", why)
-        if not self._quiet:
-            say(f"labplatform: {why}")
 
 
 def _checked(heartbeat: m.Heartbeat) -> m.Heartbeat:
