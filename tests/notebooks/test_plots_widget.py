@@ -46,7 +46,7 @@ class Page:
         if "plots" not in content or self.deaf:
             return
         if content["since"] not in (0, self.number):
-            self.number = 0
+            self.number = -1
             return
         whole = content["since"] == 0
         count, packed = content["count"], buffers[0]
@@ -135,7 +135,7 @@ def test_what_got_lost_is_noticed_by_either_side(page: Page) -> None:
     number = page.plots._number
     until(lambda: page.plots._number > number, 10, "a message to be lost")
     page.deaf = False
-    until(lambda: page.number == 0, 10, "the page to notice")
+    until(lambda: page.number == -1, 10, "the page to notice")
     wholes = page.wholes
     page.say()
     until(lambda: page.wholes > wholes, 10, "the whole again")
@@ -175,7 +175,7 @@ def test_a_crash_is_marked_and_breaks_the_line(lab: Platform, page: Page) -> Non
     assert mark["apps"] == ["one"] and "SIGABRT" in mark["reason"]
     until(lambda: page.columns["one"]["incarnation"][-1] == incarnation + 1, 10, "a sample of the new process")
     # Whole again, it says the same: the line has no value, or another incarnation, after the mark.
-    page.say(have=0)
+    page.say(have=-1)
     wholes = page.wholes
     until(lambda: page.wholes > wholes, 10, "the whole")
     after = page.ticks > mark["at"]
@@ -299,7 +299,7 @@ def test_in_a_shared_renderer_every_strip_darkens_together(lab: Platform, tmp_pa
         ended = time.time()
         until(lambda: page.ticks[-1] > ended + 4 * SAMPLING, 20, "samples after it")
         wholes = page.wholes
-        page.say(have=0)
+        page.say(have=-1)
         until(lambda: page.wholes > wholes, 10, "the whole")
         then = (page.ticks > began) & (page.ticks < ended + 4 * SAMPLING)
         worst = {name: np.nanmax(page.columns[name]["lag"][then]) for name in ("red", "green", "blue")}

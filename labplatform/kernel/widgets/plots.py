@@ -57,7 +57,9 @@ class Plots(Part):
     from when to when, empty for the last `seconds`. All of them may be set here as well, and every view follows.
     """
 
-    _esm = page_side("bokeh.js", "plots.js")
+    _esm = page_side(
+        "bokeh.js", "plots_samples.js", "plots_tables.js", "plots_marks.js", "plots_steering.js", "plots.js"
+    )
     _css = page_side("plots.css")
 
     OF_PLATFORM = ("state", "problem", "apps", "events", "metrics")
@@ -259,7 +261,7 @@ class Plots(Part):
             if page not in self._pages:
                 self._numbers.pop(page, None)
                 return
-            # What was sent before its last word has had a beat's time to come.
+            # What was sent before its last word has had a beat's time to come. -1: it knows that it lost something.
             if have < self._numbers.get(page, math.inf) or have > self._number:
                 self._whole = True
                 self.touch()

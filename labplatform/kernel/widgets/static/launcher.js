@@ -8,10 +8,6 @@ const PLACES = [
   ["shared-renderer", "shared renderer"],
 ];
 
-function setText(node, words) {
-  if (node.textContent !== words) node.textContent = words;
-}
-
 function render({ model, el }) {
   const frame = part({ model, el, kind: "launcher", name: "Launcher", draw });
   const { box, act, live, look } = frame;

@@ -40,10 +40,6 @@ const KINDS = {
   },
 };
 
-function setText(node, words) {
-  if (node.textContent !== words) node.textContent = words;
-}
-
 // Sends what was wanted last: one change at a time, so that they arrive in order, and not too many a second. After each
 // `told(problem, last)`; `last`: nothing newer waits.
 function oneAtATime(send, gap, told) {

@@ -47,6 +47,11 @@ function keepKeys(element) {
   return element;
 }
 
+// Change a node's words, if they are others: who reads it or has it marked is left alone else.
+function setText(node, words) {
+  if (node.textContent !== words) node.textContent = words;
+}
+
 // A button with an icon, words, or both; `name` says what it does where it has no words.
 function button(parent, { words = "", icon = "", name = "", kind = "", press }) {
   const node = keepKeys(make("button", `button${kind ? ` labplatform-${kind}` : ""}`, parent));

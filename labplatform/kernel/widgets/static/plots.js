@@ -2,17 +2,12 @@
 // labels beside and above it. One unit of the figure's vertical axis is a pixel, so a row is where this file puts it.
 
 const LAGS = [1, 4, 16, 50, 100]; // milliseconds from which on a lag has its next colour; from the last on it is harm's
-const KEPT = 600; // seconds of samples
 const CELL = 8; // pixels of a cell of a lag strip, at least
 const LEAST_SPAN = 5; // seconds: no zoom goes further
 const NARROW = 720; // pixels of room under which names stand above their rows
 const EDGE = 1; // pixel of the figure at its left and its top that stays free
-const LANES = 2; // lines of labels above the rows
 const CLOSE = 6; // pixels from a mark within which its reason is told
 const SAVE_AFTER = 250; // milliseconds that a zoom rests until the kernel is told
-const HINT = 2500; // milliseconds
-const FIGURES = ["memory", "heap", "cpu", "lag", "incarnation"];
-const PROCESS_FIGURES = ["memory", "cpu"];
 const CPU_SCALES = [25, 50, 100, 200, 400, 800, 1600, 3200, 6400, 12800];
 const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300];
 const WINDOWS = [
@@ -20,170 +15,6 @@ const WINDOWS = [
   [300, "5 min"],
   [600, "10 min"],
 ];
-const MARK_ICONS = {
-  end: STATES.crashed[1],
-  loss: STATES.crashed[1],
-  stall: STATES.unresponsive[1],
-  recycle: ICONS.recycle,
-  restart: STATES["backing-off"][1],
-  stop: STATES.stopped[1],
-};
-const HARMFUL = new Set(["end", "loss", "stall"]);
-
-// --- samples ---------------------------------------------------------------------------------------------------------
-
-function joined(one, other) {
-  const both = new one.constructor(one.length + other.length);
-  both.set(one);
-  both.set(other, one.length);
-  return both;
-}
-
-// The samples of all lines over one row of ticks, as they come from the kernel (`recorded.py` tells of the form).
-class Samples {
-  constructor() {
-    this.number = 0; // of the last message that was whole, or followed on the one before; 0: the whole is wanted
-    this.ticks = new Float64Array(0);
-    this.lines = [];
-  }
-
-  // Whether a message could be taken; if not, something before it was lost.
-  take(word, view) {
-    if (word.since !== 0 && word.since !== this.number) {
-      this.number = 0;
-      return false;
-    }
-    const data = view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength);
-    const ticks = new Float64Array(data, 0, word.count);
-    if (word.since === 0) {
-      this.ticks = new Float64Array(0);
-      this.lines = word.lines.map(([app, pid, role, slot]) => ({ app, pid, role, slot, figures: {} }));
-    }
-    let at = 8 * word.count;
-    for (const line of this.lines) {
-      for (const name of line.pid === undefined ? FIGURES : PROCESS_FIGURES) {
-        const values = new Float32Array(data, at, word.count);
-        line.figures[name] = this.ticks.length ? joined(line.figures[name], values) : values;
-        at += 4 * word.count;
-      }
-    }
-    this.ticks = joined(this.ticks, ticks);
-    this.number = word.plots;
-    this.trim();
-    return true;
-  }
-
-  trim() {
-    const oldest = this.last - KEPT;
-    if (!(this.ticks[50] < oldest)) return;
-    const first = this.after(oldest);
-    this.ticks = this.ticks.slice(first);
-    for (const { figures } of this.lines) {
-      for (const [name, values] of Object.entries(figures)) figures[name] = values.slice(first);
-    }
-  }
-
-  get last() {
-    return this.ticks.length ? this.ticks[this.ticks.length - 1] : 0;
-  }
-
-  // Seconds from tick to tick.
-  get period() {
-    const gaps = [];
-    for (let tick = Math.max(1, this.ticks.length - 15); tick < this.ticks.length; tick++) {
-      gaps.push(this.ticks[tick] - this.ticks[tick - 1]);
-    }
-    return gaps.length ? gaps.sort((a, b) => a - b)[gaps.length >> 1] : 1;
-  }
-
-  // The index of the first tick after this moment.
-  after(moment) {
-    let [low, high] = [0, this.ticks.length];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.ticks[middle] > moment) high = middle;
-      else low = middle + 1;
-    }
-    return low;
-  }
-}
-
-// Where a line is one: pairs of its first and last index between two ticks. Nothing joins it over an end.
-function runs({ figures }, first, last) {
-  const found = [];
-  const { memory, incarnation } = figures;
-  let start = -1;
-  for (let tick = first; tick <= last; tick++) {
-    const there = !Number.isNaN(memory[tick]);
-    const other = start >= 0 && incarnation && incarnation[tick] !== incarnation[tick - 1];
-    if (start >= 0 && (!there || other)) {
-      found.push([start, tick - 1]);
-      start = -1;
-    }
-    if (there && start < 0) start = tick;
-  }
-  if (start >= 0) found.push([start, last]);
-  return found;
-}
-
-// A run as coordinates: of more points than pixels, the largest and the smallest of each pixel.
-function curve(ticks, values, [first, last], place, pixels, period) {
-  const [xs, ys] = [[], []];
-  const put = (tick) => {
-    xs.push(ticks[tick]);
-    ys.push(place(values[tick]));
-  };
-  if (first === last) {
-    xs.push(ticks[first] - 0.6 * period);
-    ys.push(place(values[first]));
-  }
-  const stride = Math.ceil((last - first + 1) / Math.max(1, pixels));
-  if (stride < 3) {
-    for (let tick = first; tick <= last; tick++) put(tick);
-    return [xs, ys];
-  }
-  for (let start = first; start <= last; start += stride) {
-    let [low, high] = [start, start];
-    for (let tick = start; tick < start + stride && tick <= last; tick++) {
-      if (values[tick] < values[low]) low = tick;
-      if (values[tick] > values[high]) high = tick;
-    }
-    put(Math.min(low, high));
-    if (low !== high) put(Math.max(low, high));
-  }
-  return [xs, ys];
-}
-
-function most(values, first, last) {
-  let found = NaN;
-  for (let tick = first; tick <= last; tick++) if (!(values[tick] <= found) && !Number.isNaN(values[tick])) found = values[tick];
-  return found;
-}
-
-function mean(values, first, last) {
-  let [sum, count] = [0, 0];
-  for (let tick = first; tick <= last; tick++) {
-    if (Number.isNaN(values[tick])) continue;
-    sum += values[tick];
-    count += 1;
-  }
-  return count ? sum / count : NaN;
-}
-
-// The next round figure that is not below this one, or of several steps the largest that is not above.
-function roundUp(value) {
-  const power = 10 ** Math.floor(Math.log10(Math.max(value, 1)));
-  return [1, 1.5, 2, 3, 4, 5, 6, 8, 10].map((step) => step * power).find((one) => one >= value * 0.999);
-}
-function roundDown(value) {
-  const power = 10 ** Math.floor(Math.log10(Math.max(value, 1)));
-  return [5, 2, 1].map((step) => step * power).find((one) => one <= value) ?? power / 2;
-}
-
-const orDash = (format) => (value) => (Number.isNaN(value) || value === undefined ? "–" : format(value));
-const sizeOf = orDash(size);
-const percentOf = orDash(percent);
-const lagOf = orDash(milliseconds);
 
 // --- the widget ------------------------------------------------------------------------------------------------------
 
@@ -235,6 +66,7 @@ function render({ model, el }) {
 
   const stage = make("div", "plots-stage", box);
   const lane = make("div", "plots-lane", stage);
+  const showMarks = markLane(lane);
   const names = make("div", "plots-names", stage);
   const field = make("div", "plots-field", stage);
   const canvas = make("div", "plots-canvas", field);
@@ -309,89 +141,16 @@ function render({ model, el }) {
     go(middle - span * part, middle + span * (1 - part));
   }
 
-  // --- by mouse, by finger and by keys
-
-  const partOf = (event) => {
-    const place = cover.getBoundingClientRect();
-    return Math.min(1, Math.max(0, (event.clientX - place.left) / place.width));
-  };
-  let drag = null;
-  let hint = 0;
-  cover.addEventListener(
-    "wheel",
-    (event) => {
-      if (event.ctrlKey || event.metaKey) {
-        event.preventDefault();
-        zoom(Math.exp(Math.max(-1, Math.min(1, event.deltaY / 200))), partOf(event));
-      } else if (Math.abs(event.deltaX) > Math.abs(event.deltaY)) {
-        event.preventDefault();
-        const [start, end] = range();
-        const by = ((end - start) * event.deltaX) / Math.max(1, width);
-        go(start + by, end + by);
-      } else {
-        // The wheel alone scrolls the notebook, as everywhere.
-        axis.dataset.hint = "Ctrl and the wheel zoom, dragging moves";
-        clearTimeout(hint);
-        hint = setTimeout(() => delete axis.dataset.hint, HINT);
-      }
-    },
-    { passive: false },
-  );
-  cover.addEventListener("pointerdown", (event) => {
-    if (event.button !== 0) return;
-    drag = { x: event.clientX, range: range(), moved: false };
-    cover.setPointerCapture(event.pointerId);
+  const forgetHint = steer(cover, axis, samples, {
+    range,
+    go,
+    zoom,
+    reset: () => setZoom([]),
+    point,
+    jump,
+    width: () => Math.max(1, width),
+    pointed: () => hair,
   });
-  cover.addEventListener("pointermove", (event) => {
-    if (drag && (drag.moved || Math.abs(event.clientX - drag.x) > 4)) {
-      drag.moved = true;
-      cover.classList.add("labplatform-plots-dragged");
-      const [start, end] = drag.range;
-      const by = ((drag.x - event.clientX) / Math.max(1, width)) * (end - start);
-      go(start + by, end + by);
-      return;
-    }
-    const [start, end] = range();
-    point(nearest(start + (end - start) * partOf(event)), false);
-  });
-  const drop = () => {
-    drag = null;
-    cover.classList.remove("labplatform-plots-dragged");
-  };
-  cover.addEventListener("pointerup", drop);
-  cover.addEventListener("pointercancel", drop);
-  cover.addEventListener("pointerleave", () => !drag && document.activeElement !== cover && point(null));
-  cover.addEventListener("blur", () => point(null));
-  cover.addEventListener("dblclick", () => setZoom([]));
-  cover.addEventListener("keydown", (event) => {
-    const [start, end] = range();
-    const last = Math.max(0, samples.after(end) - 1);
-    const by = event.shiftKey ? 10 : 1;
-    const keys = {
-      ArrowLeft: () => point(Math.max(samples.after(start - 1e-3), (hair ?? last + 1) - by), true),
-      ArrowRight: () => point(Math.min(last, (hair ?? last) + by), true),
-      Home: () => point(samples.after(start - 1e-3), true),
-      End: () => point(last, true),
-      PageUp: () => jump(-1),
-      PageDown: () => jump(1),
-      "+": () => zoom(0.5, hair === null ? 1 : (samples.ticks[hair] - start) / (end - start)),
-      "-": () => zoom(2, hair === null ? 1 : (samples.ticks[hair] - start) / (end - start)),
-      0: () => setZoom([]),
-      Escape: () => point(null),
-    };
-    const key = keys[event.key === "=" ? "+" : event.key];
-    if (!key || event.ctrlKey || event.metaKey || event.altKey || !samples.ticks.length) return;
-    event.preventDefault();
-    event.stopPropagation();
-    key();
-  });
-
-  function nearest(moment) {
-    if (!samples.ticks.length) return null;
-    const next = Math.min(samples.after(moment), samples.ticks.length - 1);
-    const before = Math.max(0, next - 1);
-    return moment - samples.ticks[before] < samples.ticks[next] - moment ? before : next;
-  }
 
   function jump(direction) {
     const [start, end] = range();
@@ -400,7 +159,7 @@ function render({ model, el }) {
     const slack = samples.period * 0.6;
     const next =
       direction < 0 ? there.filter(({ at }) => at < now - slack).pop() : there.find(({ at }) => at > now + slack);
-    if (next) point(nearest(next.at), true);
+    if (next) point(samples.nearest(next.at), true);
   }
 
   // Reads the plot at a tick; aloud where somebody goes there by keys.
@@ -555,10 +314,6 @@ function render({ model, el }) {
     tell("opened", opened.includes(app) ? opened.filter((one) => one !== app) : [...opened, app]);
   }
 
-  function text(node, words) {
-    if (node.textContent !== words) node.textContent = words;
-  }
-
   function showNames() {
     const there = new Set(rows.map(({ key }) => key));
     for (const key of [...nodes.keys()]) if (!there.has(key)) forget(key);
@@ -573,7 +328,7 @@ function render({ model, el }) {
       }
       if (row.role) {
         const [newest] = row.lines.slice(-1);
-        text(own.words, `${row.role} ${newest.pid}`);
+        setText(own.words, `${row.role} ${newest.pid}`);
         own.memory.style.top = `${row.memory[1] - row.top}px`;
         own.cpu.style.top = `${row.cpu[1] - row.top}px`;
         continue;
@@ -582,7 +337,7 @@ function render({ model, el }) {
       const { fact } = row;
       const processes = fact.processes === 1 ? "1 process" : `${fact.processes} processes`;
       const words = fact.pid === null ? "no process" : `PID ${fact.pid}`;
-      text(own.pid, fact.shared.length ? `${words}, shared by ${fact.shared.length + 1}` : words);
+      setText(own.pid, fact.shared.length ? `${words}, shared by ${fact.shared.length + 1}` : words);
       own.open.setAttribute("aria-expanded", String(opened.has(row.app)));
       own.open.setAttribute("aria-label", `${words} of ${row.app}: ${processes}, each in a row of its own`);
       own.open.title = `${processes}, each in a row of its own`;
@@ -598,16 +353,16 @@ function render({ model, el }) {
       if (!own) continue;
       if (row.role) {
         const there = row.lines.find(({ figures }) => !Number.isNaN(figures.memory[at])) ?? { figures: { memory: [], cpu: [] } };
-        text(own.memory, sizeOf(there.figures.memory[at]));
-        text(own.cpu, percentOf(there.figures.cpu[at]));
+        setText(own.memory, sizeOf(there.figures.memory[at]));
+        setText(own.cpu, percentOf(there.figures.cpu[at]));
         continue;
       }
       const { memory = [], heap = [], cpu = [], lag = [] } = row.line?.figures ?? {};
-      text(own.memory, sizeOf(memory[at]));
-      text(own.heap, sizeOf(heap[at]));
+      setText(own.memory, sizeOf(memory[at]));
+      setText(own.heap, sizeOf(heap[at]));
       own.heap.parentNode.hidden = heap[at] === undefined || Number.isNaN(heap[at]);
-      text(own.cpu, percentOf(cpu[at]));
-      text(own.lag, lagOf(lag[at]));
+      setText(own.cpu, percentOf(cpu[at]));
+      setText(own.lag, lagOf(lag[at]));
       own.lag.classList.toggle("labplatform-harmed", lag[at] * 1000 >= LAGS[LAGS.length - 1]);
     }
   }
@@ -667,7 +422,7 @@ function render({ model, el }) {
       return own > found ? own : found;
     }, 0);
     const cpuScale = CPU_SCALES.find((one) => one >= busiest) ?? busiest;
-    const columns = cellsOf(start, end, first, last);
+    const columns = cellsOf(samples, [start, end], [first, last], Math.max(1, width) / CELL);
     let scale = 1;
     for (const row of rows) {
       const color = colours.app(row.look);
@@ -707,7 +462,7 @@ function render({ model, el }) {
       width: harmful.map((harm) => (harm ? 1.5 : 1.2)),
     };
     give("marks", data, true);
-    showMarks(marks);
+    showMarks(marks, { toPixels, width, narrow });
   }
 
   // How many bytes the height of an app's memory is, from zero; with its grid, its limits and their words.
@@ -725,52 +480,22 @@ function render({ model, el }) {
       grid.y.push(Math.round(y) + 0.5);
       grid.color.push(colours.line);
     }
-    text(memoryTick, size(rule));
+    setText(memoryTick, size(rule));
     memoryTick.style.top = `${level(row.memory, rule / scale)}px`;
-    text(cpuTick, `${cpuScale} %`);
+    setText(cpuTick, `${cpuScale} %`);
     cpuTick.style.top = `${row.cpu[0] + 3}px`;
     const dashed = (node, shown, y, words) => {
       node.hidden = !shown;
       if (!shown) return;
       limits.y.push(Math.round(y) + 0.5);
       limits.color.push(colours.ink);
-      text(node, words);
+      setText(node, words);
       node.style.top = `${y}px`;
     };
     dashed(memoryLimit, near, level(row.memory, limit / scale), `limit ${size(limit)}`);
     const held = cpu !== null && cpu <= cpuScale && most(figures.cpu, first, last) >= 0.4 * cpu;
     dashed(cpuLimit, held, level(row.cpu, cpu / cpuScale), `limit ${cpu} %`);
     return scale;
-  }
-
-  // The cells that all strips share: ticks, several to a cell where they are close; and where there were no ticks at
-  // all, as many as there should have been.
-  function cellsOf(start, end, first, last) {
-    const { ticks, period } = samples;
-    const together = Math.max(1, Math.ceil((CELL / Math.max(1, width)) * ((end - start) / period)));
-    const wide = together * period;
-    const found = [];
-    const put = (from, to, tick) => {
-      const group = together === 1 ? null : Math.floor(to / wide + 1e-6);
-      const before = found[found.length - 1];
-      if (before && group !== null && before.group === group) {
-        before.to = to;
-        if (tick !== null) before.ticks.push(tick);
-      } else {
-        found.push({ from, to, group, ticks: tick === null ? [] : [tick] });
-      }
-    };
-    for (let tick = first; tick <= last; tick++) {
-      const before = tick ? ticks[tick - 1] : ticks[tick] - period;
-      const gap = ticks[tick] - before;
-      if (gap > 3 * period) {
-        for (let at = before; at < ticks[tick] - 1.5 * period; at += period) put(at, at + period, null);
-        put(ticks[tick] - period, ticks[tick], tick);
-      } else {
-        put(before, ticks[tick], tick);
-      }
-    }
-    return found;
   }
 
   function strip(row, columns, cells, hollow) {
@@ -811,54 +536,6 @@ function render({ model, el }) {
 
   // --- above and below it
 
-  const labels = new Map();
-  function showMarks(marks) {
-    const used = new Set();
-    const lanes = Array.from({ length: LANES }, () => []);
-    const free = (at, from, to) => lanes[at].every(([left, right]) => to < left || from > right);
-    // What came last has the first choice of a place, faults before the rest.
-    const order = [...marks].reverse().sort((a, b) => HARMFUL.has(b.kind) - HARMFUL.has(a.kind));
-    for (const mark of order) {
-      const key = `${mark.at} ${mark.kind} ${mark.apps[0]}`;
-      used.add(key);
-      let own = labels.get(key);
-      if (!own) {
-        const node = make("div", `plots-mark${HARMFUL.has(mark.kind) ? " labplatform-plots-harm" : ""}`, lane);
-        node.innerHTML = MARK_ICONS[mark.kind];
-        own = { node, words: make("span", "plots-mark-words", node), said: null, wide: 0 };
-        labels.set(key, own);
-      }
-      if (own.said !== mark.words || !own.wide) {
-        own.said = own.words.textContent = mark.words;
-        own.node.hidden = false;
-        own.node.className = own.node.className.replace(/ labplatform-plots-(bare|left)/g, "");
-        own.wide = own.node.offsetWidth;
-      }
-      const x = toPixels(mark.at);
-      const places = [];
-      for (let at = LANES - 1; at >= 0; at--) {
-        if (x + own.wide <= width + (narrow ? 90 : 120)) places.push([at, x - 8, x + own.wide, ""]);
-        if (x - own.wide >= -150) places.push([at, x - own.wide, x + 8, "left"]);
-      }
-      for (let at = LANES - 1; at >= 0; at--) places.push([at, x - 8, x + 8, "bare"]);
-      const place = places.find(([at, from, to]) => free(at, from, to));
-      own.node.hidden = !place;
-      if (!place) continue;
-      const [at, from, to, kind] = place;
-      lanes[at].push([from, to + 10]);
-      own.node.classList.toggle("labplatform-plots-bare", kind === "bare");
-      own.node.classList.toggle("labplatform-plots-left", kind === "left");
-      own.node.style.top = `${at * 20}px`;
-      own.node.style.setProperty("--down", `${(LANES - 1 - at) * 20}px`);
-      own.node.style.transform = `translateX(${kind === "left" ? x - own.wide + 7 : x - 7}px)`;
-    }
-    for (const [key, own] of labels) {
-      if (used.has(key)) continue;
-      own.node.remove();
-      labels.delete(key);
-    }
-  }
-
   function showAxis() {
     const [start, end] = range();
     const room = Math.max(2, Math.floor(width / 96));
@@ -878,7 +555,7 @@ function render({ model, el }) {
     while (axis.childElementCount < found.length) make("span", "plots-time", axis);
     found.forEach(([part, words], at) => {
       const node = axis.children[at];
-      text(node, words);
+      setText(node, words);
       node.style.left = `${part * 100}%`;
       node.style.transform = `translateX(${part < 0.04 ? 0 : part > 0.96 ? -100 : -50}%)`;
     });
@@ -894,79 +571,6 @@ function render({ model, el }) {
       else make("b", "plots-strong", say).textContent = piece.strong;
     }
     cover.setAttribute("aria-description", say.textContent);
-  }
-
-  // --- the same as tables
-
-  function showTables() {
-    const [start, end] = range();
-    const first = samples.after(start - 1e-3);
-    const last = samples.after(end + 1e-3) - 1;
-    const head = ["App", "State", "Memory", "at most", "Limit", "JS heap", "CPU", "mean", "at most", "Lag", "at worst"];
-    const body = [];
-    for (const row of rows) {
-      if (row.role) {
-        const { figures } = row.lines[row.lines.length - 1];
-        body.push([
-          `${row.role} ${row.lines[row.lines.length - 1].pid}`,
-          "",
-          sizeOf(figures.memory[last]),
-          sizeOf(Math.max(...row.lines.map((one) => most(one.figures.memory, first, last)).filter((one) => one >= 0))),
-          ...["", "", percentOf(figures.cpu[last]), percentOf(mean(figures.cpu, first, last))],
-          ...[percentOf(most(figures.cpu, first, last)), "", ""],
-        ]);
-        continue;
-      }
-      const { memory = [], heap = [], cpu = [], lag = [] } = row.line?.figures ?? {};
-      body.push([
-        row.app,
-        (STATES[row.fact.state] ?? [row.fact.state])[0].toLowerCase(),
-        sizeOf(memory[last]),
-        sizeOf(most(memory, first, last)),
-        row.fact.memory === null ? "none" : size(row.fact.memory),
-        sizeOf(heap[last]),
-        percentOf(cpu[last]),
-        percentOf(mean(cpu, first, last)),
-        percentOf(most(cpu, first, last)),
-        lagOf(lag[last]),
-        lagOf(most(lag, first, last)),
-      ]);
-    }
-    const span = `from ${clockTime(start)} to ${clockTime(end)}`;
-    fill(0, `What the apps used ${span}`, head, body, rows.map((row) => (row.role ? "process" : "")));
-    const happened = told.marks.filter(({ at }) => at >= start && at <= end).reverse();
-    const lines = happened.map((mark) => [clockTime(mark.at), mark.words, mark.reason]);
-    fill(1, `What happened ${span}`, ["Time", "What", "Why"], lines.length ? lines : [["–", "nothing", ""]], []);
-  }
-
-  // A table whose cells change in place, so that whoever reads it stays where they are.
-  function fill(number, words, head, body, kinds) {
-    let own = tables.children[number];
-    if (!own) {
-      const room = make("div", "plots-scroll", tables);
-      const table = make("table", `plots-table labplatform-plots-table-${number}`, room);
-      make("caption", "plots-caption", table);
-      const row = make("tr", "plots-row", make("thead", "plots-thead", table));
-      for (const one of head) {
-        const cell = make("th", "plots-th", row);
-        cell.scope = "col";
-        cell.textContent = one;
-      }
-      make("tbody", "plots-tbody", table);
-      own = room;
-    }
-    text(own.querySelector("caption"), words);
-    const into = own.querySelector("tbody");
-    while (into.childElementCount > body.length) into.lastChild.remove();
-    while (into.childElementCount < body.length) {
-      const row = make("tr", "plots-row", into);
-      head.forEach((_, at) => (make(at ? "td" : "th", at ? "plots-td" : "plots-th", row).scope = at ? "" : "row"));
-    }
-    body.forEach((cells, at) => {
-      const row = into.children[at];
-      row.classList.toggle("labplatform-plots-process", kinds[at] === "process");
-      cells.forEach((words, column) => text(row.children[column], words));
-    });
   }
 
   // --- when
@@ -993,7 +597,7 @@ function render({ model, el }) {
     measure();
     layOut();
     if (asTable) {
-      showTables();
+      showTables(tables, rows, samples, told.marks, range());
     } else if (facts.apps.length) {
       names.style.height = values.style.height = field.style.height = `${height}px`;
       if (!plot) return embedPlot();
@@ -1076,7 +680,7 @@ function render({ model, el }) {
     endTheme();
     cancelAnimationFrame(frame);
     clearTimeout(saving);
-    clearTimeout(hint);
+    forgetHint();
     shared.end();
     plot?.end();
     plot = null;

@@ -16,10 +16,6 @@ const COLUMNS = [
   ["lag", "Lag", (row) => row.lag, true],
 ];
 
-function setText(node, words) {
-  if (node.textContent !== words) node.textContent = words;
-}
-
 function svg(tag, parent, attributes = {}) {
   const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
