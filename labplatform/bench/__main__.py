@@ -25,6 +25,7 @@ from . import (
     burst,
     busy,
     click,
+    dashboard,
     death,
     facts,
     fanout,
@@ -69,7 +70,7 @@ STANDING = (
     saving,
     reporting,
 )
-SHOWING = (click, view, process_map, plots)
+SHOWING = (click, view, process_map, plots, dashboard)
 TALKING = (broadcast, burst, fanout, intent, busy, bridge, watching)
 TABLES: dict[str, ModuleType] = {
     module.__name__.rpartition(".")[2]: module for module in (*STANDING, *SHOWING, *TALKING)

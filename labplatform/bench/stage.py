@@ -127,9 +127,9 @@ class Stage:
 
     # --- what is measured
 
-    def platform(self, **options: Any) -> Platform:
-        """A platform with an app `tiny`, one page, and an app `still`, no window; off screen."""
-        return Platform(TINY, STILL, display="offscreen", quiet=True, alongside=True, **options)
+    def platform(self, *manifests: Path, **options: Any) -> Platform:
+        """A platform with an app `tiny`, one page, an app `still`, no window, and those of `manifests`; off screen."""
+        return Platform(TINY, STILL, *manifests, display="offscreen", quiet=True, alongside=True, **options)
 
     def rivals(self) -> dict[str, Callable[[], Rival]]:
         """By name: functions that start what a user would use instead, as far as it is installed here."""
