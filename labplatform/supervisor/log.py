@@ -1,13 +1,14 @@
 """The platform's event log: one kind of record for the log, the widgets, the reports and the tests. Supervisor.
 
-Bounded in memory; entries are numbered without gaps from 1, so a reader knows what it missed.
+Bounded in memory; entries are numbered without gaps from 1, so a reader knows what it missed. They are kept as the JSON
+that they are told in, which takes a third of the room.
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -22,6 +23,7 @@ KEPT = 10_000
 REMOVED = "removed"
 """The kind of the remark after which a place is new again, but for the count of its incarnations."""
 
+_read_entry = msgspec.json.Decoder(Entry).decode
 _read_event = msgspec.json.Decoder(lifecycle.Event).decode
 
 
@@ -31,17 +33,21 @@ class Log:
     """
 
     def __init__(self, tell: Callable[[Entry], None], behind: int = 0) -> None:
-        self._entries: deque[Entry] = deque(maxlen=KEPT)
+        self._entries: deque[bytes] = deque(maxlen=KEPT)
         self._count = behind
         self._tell = tell
 
-    def __iter__(self):
-        return iter(self._entries)
+    def __iter__(self) -> Iterator[Entry]:
+        return map(_read_entry, self._entries)
+
+    def as_json(self) -> list[msgspec.Raw]:
+        """All of them, as they are told."""
+        return [msgspec.Raw(data) for data in self._entries]
 
     def since(self, at: float) -> list[Entry]:
         """Those from a moment on, in seconds since the epoch; oldest first."""
         found = []
-        for entry in reversed(self._entries):
+        for entry in map(_read_entry, reversed(self._entries)):
             if entry.time < at:
                 break
             found.append(entry)
@@ -75,7 +81,7 @@ class Log:
     def _add(self, **fields: Any) -> None:
         self._count += 1
         entry = Entry(seq=self._count, **fields)
-        self._entries.append(entry)
+        self._entries.append(m.encode(entry))
         self._tell(entry)
 
 

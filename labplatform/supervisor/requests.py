@@ -389,9 +389,9 @@ class ControllerSpeaker:
     async def _tell_order(self, peer: Peer, request: m.TellOrder) -> m.SupervisorOrder:
         return msgspec.structs.replace(self._supervisor.order, resume=None)
 
-    async def _subscribe(self, peer: Peer, request: m.Subscribe) -> list[m.Entry]:
+    async def _subscribe(self, peer: Peer, request: m.Subscribe) -> list[msgspec.Raw]:
         self.subscribed.add(peer)
-        return list(self._supervisor.log)
+        return self._supervisor.log.as_json()
 
     async def _recall(self, peer: Peer, request: m.Recall) -> m.Recalled:
         after = time.time() - request.span if request.after is None else request.after

@@ -123,9 +123,9 @@ def test_limits_boundaries_and_readings_are_measured():
 @pytest.mark.parametrize(
     ("table", "seen", "number"),
     [
-        ("launch", "launch: 2 of", signal.SIGINT),
-        pytest.param("together", "together: 1 of", signal.SIGINT, marks=pytest.mark.long),
-        ("death", "still, kernel sorting 1 of", signal.SIGTERM),
+        pytest.param("launch", "launch: 2 of", signal.SIGINT, marks=pytest.mark.long),
+        pytest.param("together", "together: 1 of", signal.SIGTERM, marks=pytest.mark.long),
+        ("death", "still, kernel sorting 1 of", signal.SIGINT),
         pytest.param("burst", "burst: proxy 1 of", signal.SIGINT, marks=pytest.mark.long),
     ],
 )

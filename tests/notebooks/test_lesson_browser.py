@@ -9,7 +9,7 @@ from typing import Any
 import nbformat
 import pytest
 from jupyter_lab import VIEWPORT, Notebook, plain_text
-from lessons import ONE_BY_DEFAULT
+from lessons import LESSONS
 from support.processes import below, until
 
 from labplatform.kernel.widgets.view import IN_FLIGHT
@@ -166,7 +166,8 @@ def test_kernel_restart_leaves_no_app_process(platform_open: Notebook) -> None:
     platform_open.photograph("no-kernel", ".labplatform-views")
 
 
-@pytest.mark.parametrize("lesson", ONE_BY_DEFAULT)
+@pytest.mark.long
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda file: file.stem)
 def test_lesson_from_the_first_cell_to_the_last(open_notebook: Callable[..., Notebook], lesson: Path) -> None:
     notebook = open_notebook(lesson, lesson.stem)
     cells = nbformat.read(lesson, 4).cells

@@ -32,7 +32,11 @@ CRASH = 'platform["one"].crash("abort")\nprint(platform["one"].wait_for("running
 SLEEP = "import time\ntime.sleep(5)"
 LOOP = "import time\nend = time.monotonic() + 5\nwhile time.monotonic() < end:\n    pass"
 FLOOD = "for _ in range(400):\n    print('x' * 50_000)"
-LIMIT = 'platform["two"].set_resource_limits(max_memory="300MB")\nprint(platform["two"].enforcement.tier)'
+LIMIT = """two = platform["two"]
+limit = two.usage.memory * 16 // 10 if two.enforcement.tier != "off" else 0
+two.set_resource_limits(max_memory=limit or None)
+print(limit)"""
+NO_LIMIT = 'platform["two"].set_resource_limits(max_memory=None)'
 CLOSE = """plots.close()
 import threading, time
 end = time.monotonic() + 15
@@ -41,15 +45,19 @@ while (left := [one.name for one in threading.enumerate() if one.name in named])
     time.sleep(0.1)
 print(left, plots._observed, len(asked))"""
 STOP = "platform.stop()"
-CELLS = [AGAIN, CRASH, SLEEP, LOOP, FLOOD, LIMIT, CLOSE, STOP]
+CELLS = [AGAIN, CRASH, SLEEP, LOOP, FLOOD, LIMIT, NO_LIMIT, CLOSE, STOP]
 
-LOOK = """([number, wanted]) => {
+SHARED = """
   const inside = (one) => [one, ...(one.shadowRoot ? all(one.shadowRoot) : [])];
   const all = (root) => [...root.querySelectorAll("*")].flatMap(inside);
   const plot = document.querySelectorAll(".labplatform-plots-canvas")[number];
   const canvases = all(plot).filter((one) => one.tagName === "CANVAS");
   const near = (data, at, [red, green, blue]) =>
     Math.abs(data[at] - red) + Math.abs(data[at + 1] - green) + Math.abs(data[at + 2] - blue) < 30;
+"""
+LOOK = (
+    f"""([number, wanted]) => {{{SHARED}"""
+    + """
   const seen = wanted.map(() => ({ count: 0, columns: 0 }));
   for (const canvas of canvases) {
     const { width, height } = canvas;
@@ -69,6 +77,30 @@ LOOK = """([number, wanted]) => {
   }
   return seen;
 }"""
+)
+DASHES = (
+    f"""([number, top, colour]) => {{{SHARED}"""
+    + """
+  let most = 0;
+  for (const canvas of canvases) {
+    const { width, height } = canvas;
+    if (!width || !height) continue;
+    const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
+    for (let y = Math.floor(top) - 2; y <= top + 3; y++) {
+      let [dashes, before] = [0, false];
+      for (let x = 0; x < width; x++) {
+        const at = 4 * (y * width + x);
+        const there = data[at + 3] > 200 && near(data, at, colour);
+        if (there && !before) dashes += 1;
+        before = there;
+      }
+      most = Math.max(most, dashes);
+    }
+  }
+  return most;
+}"""
+)
+"""The most pieces of this colour in one of the lines of pixels around a height."""
 
 
 def rgb(color: str) -> list[int]:
@@ -165,13 +197,21 @@ def test_a_crash_is_a_line_through_all_rows_and_its_reason_is_told(stage: Stage)
     assert reason.is_hidden()
 
 
-def test_a_limit_that_is_set_breaks_nothing(stage: Stage) -> None:
-    """How it is drawn, dashed and with its name, is proved on the still picture."""
-    tier = stage.run(LIMIT).strip()
-    if tier != "off":
-        # The tests' own pages take some 100 MB.
-        until(lambda: stage.box.locator(".labplatform-plots-limit:visible").count() <= 2, 20, "limits")
-    stage.goes_on()
+def test_a_limit_that_an_app_is_near_is_dashed_and_named(stage: Stage) -> None:
+    label = stage.box.locator(".labplatform-plots-limit:visible")
+    assert label.count() == 0
+    limit = int(stage.run(LIMIT))
+    if not limit:
+        pytest.skip("nothing here holds an app to a limit")
+    label.wait_for()
+    assert re.fullmatch(rf"limit {limit / 1e6:.0f} MB", label.inner_text()), label.inner_text()
+    top = float(label.evaluate("(node) => parseFloat(node.style.top)"))
+    ink = rgb(colours.GROUNDS["light"].second)
+    until(lambda: stage.page.evaluate(DASHES, [0, top, ink]) > 20, 10, "a dashed line")
+    stage.notebook.photograph("plots-limit", ".labplatform-plots")
+    stage.run(NO_LIMIT)
+    label.wait_for(state="hidden")
+    assert stage.page.evaluate(DASHES, [0, top, ink]) < 20
 
 
 def test_paused_it_stands_still_and_two_views_are_in_step(stage: Stage) -> None:
