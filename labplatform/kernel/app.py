@@ -261,8 +261,9 @@ class App(Observable):
         `max_memory`: bytes, or text such as "350MB"; `max_cpu`: percent of one core; both over all of its processes,
         and in force within a tenth of a second. Below what it uses at present it is over its limit at once.
         `max_processes`: how many it may have. `js_heap`: bytes or text, from its next process on, for V8 is told at its
-        start. The limits stay when it is restarted. Raises `ValueError` for what is no limit at all, and `LimitError`,
-        with the figure, for one that cannot be had here; what held before holds on then. `NotRunning` if it has ended.
+        start. The limits stay when it is restarted. One that failed is given them for its next `restart`. Raises
+        `ValueError` for what is no limit at all, and `LimitError`, with the figure, for one that cannot be had here;
+        what held before holds on then. `NotRunning` if it was stopped.
         """
         named = {"max_memory": max_memory, "max_cpu": max_cpu, "max_processes": max_processes, "js_heap": js_heap}
         given = {name: value for name, value in named.items() if value is not KEEP}

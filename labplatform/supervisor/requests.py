@@ -230,7 +230,8 @@ class ControllerSpeaker:
 
     async def _set_limits(self, peer: Peer, request: m.SetLimits) -> m.AppStatus:
         slot, supervisor = self._slot(request.place), self._supervisor
-        if slot.state in (State.STOPPED, State.FAILED, State.STOPPING):
+        # One that failed, and maybe for its limit, is started again by hand and keeps its limits then.
+        if slot.state in (State.STOPPED, State.STOPPING):
             raise NotRunning(
                 f"{slot.name} is {slot.state}; launch it again with the limits that it is to have",
                 app=slot.name,

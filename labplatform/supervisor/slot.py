@@ -17,10 +17,13 @@ from .figures import PageFigures
 from .health import Pulse
 from .history import History
 from .lifecycle import LIVE, Life, State
+from .limits.wanted import Lately
 from .peer import Peer
 from .session import Session
 from .spawn import HostProcess
 
+SETTLED = 2.0
+"""Seconds after which, and over which, what an app has is taken for what it needs at least."""
 CONSOLE_KEPT = 50
 """Lines of a page's console that are kept."""
 
@@ -51,6 +54,7 @@ class Slot:
         self.silent_at = 0.0
         """When it was called unresponsive last, likewise."""
         self.ready_at: float | None = None
+        self.lately = Lately(SETTLED)
         self.console: deque[m.ReportedLine] = deque(maxlen=CONSOLE_KEPT)
         self.processes: tuple[m.ProcessInfo, ...] = ()
         self.history = History()

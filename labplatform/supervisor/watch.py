@@ -16,11 +16,9 @@ from .figures import app_metrics
 from .hosts import Hosts
 from .lifecycle import State
 from .metrics import Known, Sample, Sampler, Trees
-from .slot import Slot
+from .slot import SETTLED, Slot
 from .spawn import HostProcess
 
-SETTLED = 2.0
-"""Seconds after which what an app has is taken for what it needs at least."""
 SWEEP_EVERY = 0.5
 """Seconds between two looks for orphans to reap."""
 
@@ -154,7 +152,9 @@ class Watch:
                 self._platform.recycling.sampled(slot)
                 settled = slot.state is State.RUNNING and sample.at - (slot.ready_at or sample.at) > SETTLED
                 if settled and slot.tier == self._platform.limits.name:
-                    self._platform.limits_judge.saw(slot.has_page, used)
+                    most = slot.lately.most(sample.at, slot.life.incarnation, used)
+                    if most is not None:
+                        self._platform.limits_judge.saw(slot.has_page, most)
                 self._platform.touch(slot)
         if own := sample.trees.get(os.getpid()):
             self.metrics = m.PlatformMetrics(

@@ -13,7 +13,7 @@ import uuid
 from types import SimpleNamespace
 
 import pytest
-from support.apps import APPS, AT_ONCE, make_app
+from support.apps import APPS, AT_ONCE, NO_RESTART, make_app
 from support.leaks import BURN, LEAK, Glutton
 from support.ordinary_user import USER, ordinary_user
 from support.processes import below, groups_without_a_platform, send, until
@@ -121,6 +121,21 @@ def test_a_limit_below_what_it_uses_ends_it_and_one_from_the_manifest_holds_from
     with pytest.raises(LaunchError, match=r"greedy did not launch: .*200 MB") as failed:
         lab.launch("greedy", timeout=60, resource_limits=ResourceLimits(max_memory="200MB"))
     assert failed.value.detail["reason"] == "memory-limit"
+
+
+def test_one_that_failed_at_its_limit_is_given_another_and_started_by_hand(platform, tmp_path):
+    make_app(tmp_path, "held", restart=NO_RESTART)
+    lab = _start(platform, tmp_path, limits="auto")
+    app = lab.launch("held", timeout=60)
+    until(lambda: app.usage.memory > 50 * MB, 20, "a sample of it")
+    app.set_resource_limits(max_memory=app.usage.memory + 60 * MB)
+    with pytest.raises(AppGone, match="memory-limit"):
+        app.evaluate_js(LEAK % (100, 5), timeout=30)
+    _gone(app, "memory-limit")
+    assert app.set_resource_limits(max_memory="700MB").max_memory == 700 * MB
+    app.restart(timeout=60)
+    assert (app.state, app.limits.max_memory) == ("running", 700 * MB)
+    app.evaluate_js(LEAK % (15, 0), timeout=30)
 
 
 # --- told apart -------------------------------------------------------------------------------------------------------

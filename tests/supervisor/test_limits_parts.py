@@ -23,7 +23,7 @@ from labplatform.supervisor.limits.headroom import Cheap, Headroom
 from labplatform.supervisor.limits.kernelgroup import LEAST_QUOTA, LONGEST_PERIOD, quota
 from labplatform.supervisor.limits.members import Members, Newcomers, new_processes
 from labplatform.supervisor.limits.tier import Needs
-from labplatform.supervisor.limits.wanted import PROCESSES_OF_A_PAGE, Judge, in_words
+from labplatform.supervisor.limits.wanted import PROCESSES_OF_A_PAGE, Judge, Lately, in_words
 
 MB = 1_000_000
 
@@ -427,6 +427,15 @@ def test_what_an_app_was_seen_to_need_less_is_not_refused():
     assert list(judge.problems(limits, True, MACHINE))
     judge.saw(True, 60 * MB)
     assert not list(judge.problems(limits, True, MACHINE))
+
+
+def test_what_an_app_has_while_it_dies_is_not_what_it_needs():
+    lately = Lately(2.0)
+    assert [lately.most(at / 2, 1, 100) for at in range(6)] == [None] * 4 + [100] * 2
+    # Its renderer has gone, and then the rest.
+    assert [lately.most(3.0 + at / 2, 1, had) for at, had in enumerate((40, 10, 2))] == [100] * 3
+    assert [lately.most(5.0 + at / 2, 2, 90) for at in range(5)] == [None] * 4 + [90], "another incarnation"
+    assert [lately.most(10.0 * at, 3, 90 - at) for at in range(3)] == [None, 90, 89], "read seldom"
 
 
 def test_limits_in_words():

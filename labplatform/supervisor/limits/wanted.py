@@ -6,6 +6,7 @@ written for a larger machine, is left out with a remark.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -29,6 +30,24 @@ class Problem(NamedTuple):
     words: str
     least: float | None = None
     most: float | None = None
+
+
+class Lately:
+    """The most that an app had over the last `seconds`: with less, for a moment, it dies, or one of its processes."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._rows: deque[tuple[float, int, int]] = deque()
+
+    def most(self, at: float, incarnation: int, memory: int) -> int | None:
+        """With one more figure; `None` until they are of so long a time of the same incarnation."""
+        rows = self._rows
+        if rows and rows[-1][1] != incarnation:
+            rows.clear()
+        rows.append((at, incarnation, memory))
+        while len(rows) > 1 and rows[1][0] <= at - self._seconds:
+            rows.popleft()
+        return max(had for _, _, had in rows) if rows[0][0] <= at - self._seconds else None
 
 
 class Judge:
