@@ -37,6 +37,8 @@ LEAK = """setTimeout(async () => {
 """Takes 600 MB, ten at a time; it is ended long before that."""
 ROOM = 60_000_000
 """Bytes that an app may still take when it is given the limit that it is to go over."""
+SETTLES = 1.0
+"""Seconds in which an app that has just come up grows to what it is to have."""
 CLOSE = "setTimeout(() => window.close(), 0); 0"
 LOOK = """(async () => {
     const state = globalThis.lab ? JSON.stringify(await lab.getState()) : "null";
@@ -220,7 +222,9 @@ class Injection:
 
     def _narrow(self, app: App) -> Waiting:
         """Give it a limit close above what it uses; what held before is put back when this is over."""
-        yield from self._until(lambda: app.state != "running" or app.usage.memory)
+        # One that has just started still grows, and a figure of a moment ago would be too low for it.
+        began = time.time()
+        yield from self._until(lambda: app.state != "running" or (app.metrics and app.metrics.at > began + SETTLES))
         former = app.limits.max_memory
 
         def widen() -> None:
