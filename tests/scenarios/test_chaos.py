@@ -31,7 +31,7 @@ OPTIONS = {"display": "offscreen", "quiet": True, "alongside": True, "heartbeat"
 GROWTH = 5 << 20
 """Bytes by which the supervisor's memory may grow."""
 FILLED = 16 << 20
-"""The same, while what it keeps of ten minutes begins to be there: figures of every process, log, pages of the store."""
+"""The same, while what it keeps of ten minutes begins to be there: figures of each process, log, pages of the store."""
 POOLS = 10
 """Threads by which its pools may grow: they begin one where all are busy, up to a bound."""
 
@@ -200,8 +200,8 @@ def test_a_shared_placement_takes_neighbours_along(tmp_path, isolation):
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_five_hundred_faults_leave_nothing_behind(tmp_path):
-    """On six apps, two broken at a time. What it keeps of the last ten minutes grows with the first half; with the second
-    its memory is flat, and everything else is as it was in the beginning.
+    """On six apps, two broken at a time. What it keeps of the last ten minutes grows with the first half; with the
+    second its memory is flat, and everything else is as it was in the beginning.
     """
     shared = holdings.shared_memory()
     with Platform(_folder(tmp_path, 5, 1), sampling=0.5, **OPTIONS) as lab:
