@@ -103,7 +103,7 @@ def growth(report: m.CrashReport) -> Growth | None:
     at_last = (report.brief.at, float(report.seen))
     # That it grew is certain here: at full speed, or right after its start, fewer samples have to do.
     return _grown_over([*rows, at_last], LEAST_SAMPLES, LEAST_SECONDS) or _grown_over(
-        [*_memories(lived(report)), at_last], 2, 0.0
+        [*_memories([row for row in lived(report) if row.at >= (report.ready_at or 0.0)]), at_last], 2, 0.0
     )
 
 

@@ -403,9 +403,12 @@ function render({ model, el }) {
       figure.y_range.start = height;
     }
     figure.x_range.setv({ start, end });
-    const { ticks, period } = samples;
+    const { ticks } = samples;
     const first = Math.max(0, samples.after(start) - 1);
-    const last = Math.min(ticks.length - 1, samples.after(end));
+    // One tick beyond the edge, for the line that goes there; none where the range ends at a tick, as a paused one does.
+    const inside = samples.after(end) - 1;
+    const last = ticks[inside] === end ? inside : Math.min(ticks.length - 1, inside + 1);
+    const period = samples.periodUpTo(last);
     const sources = {};
     for (const name of ["areas", "cpu", "heap", "memory"]) sources[name] = { xs: [], ys: [], color: [] };
     const cells = { left: [], right: [], top: [], bottom: [], color: [] };
@@ -422,7 +425,7 @@ function render({ model, el }) {
       return own > found ? own : found;
     }, 0);
     const cpuScale = CPU_SCALES.find((one) => one >= busiest) ?? busiest;
-    const columns = cellsOf(samples, [start, end], [first, last], Math.max(1, width) / CELL);
+    const columns = cellsOf(ticks, period, [start, end], [first, last], Math.max(1, width) / CELL);
     let scale = 1;
     for (const row of rows) {
       const color = colours.app(row.look);

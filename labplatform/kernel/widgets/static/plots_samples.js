@@ -61,8 +61,13 @@ class Samples {
 
   // Seconds from tick to tick.
   get period() {
+    return this.periodUpTo(this.ticks.length - 1);
+  }
+
+  // The same as it was at this tick, by its index.
+  periodUpTo(last) {
     const gaps = [];
-    for (let tick = Math.max(1, this.ticks.length - 15); tick < this.ticks.length; tick++) {
+    for (let tick = Math.max(1, last - 14); tick <= last; tick++) {
       gaps.push(this.ticks[tick] - this.ticks[tick - 1]);
     }
     return gaps.length ? gaps.sort((a, b) => a - b)[gaps.length >> 1] : 1;
@@ -162,7 +167,7 @@ function roundDown(value) {
 
 // The cells that all lag strips share, `room` at most: ticks, several to a cell where they are close; and where there
 // were no ticks at all, as many as there should have been.
-function cellsOf({ ticks, period }, [start, end], [first, last], room) {
+function cellsOf(ticks, period, [start, end], [first, last], room) {
   const together = Math.max(1, Math.ceil((end - start) / period / room));
   const wide = together * period;
   const found = [];
