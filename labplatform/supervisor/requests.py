@@ -191,6 +191,7 @@ class ControllerSpeaker:
         self._supervisor.feed(slot, event)
         await self._settle(slot, lambda slot: not slot.live, request.timeout + 3, "to stop")
         await self._supervisor.hosts.wait_gone(slot, EXIT_SECONDS)
+        await self._supervisor.roster.written()
         return slot.status()
 
     async def _kill(self, peer: Peer, request: m.Kill) -> m.AppStatus:
@@ -198,6 +199,7 @@ class ControllerSpeaker:
         self._supervisor.feed(slot, lifecycle.KillAsked(at=time.time(), by=CONTROLLER))
         await self._settle(slot, lambda slot: not slot.live, 5, "to be gone after SIGKILL")
         await self._supervisor.hosts.wait_gone(slot, EXIT_SECONDS)
+        await self._supervisor.roster.written()
         return slot.status()
 
     async def _restart(self, peer: Peer, request: m.Restart) -> m.AppStatus:

@@ -7,6 +7,7 @@ for some days. What the apps themselves left is `keeping`'s.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 import time
 from typing import Any
@@ -26,6 +27,8 @@ SEEN_EVERY = 3600.0
 """Seconds between two words of a platform that it still lives."""
 REASON, DETAIL = "killed", "the supervisor was lost"
 """Why apps ended whose supervisor was."""
+WRITTEN_SECONDS = 2.0
+"""Seconds that an answer waits for the disk at most."""
 OFTEN_SECONDS = 0.25
 """Seconds after which what may change all the time is written: where a window is, and its user channel."""
 
@@ -99,6 +102,15 @@ class Roster:
             if slot.name in changed
         ]
         self._store.later(_put, rows)
+
+    async def written(self) -> None:
+        """Wait until what was noted so far is on disk, or cannot be, or that takes too long: what is answered after
+        this is not undone by the loss of the supervisor.
+        """
+        if self._changed:
+            self._write()
+        with contextlib.suppress(StoreError, TimeoutError):
+            await asyncio.wait_for(self._store.write(lambda db: None), WRITTEN_SECONDS)
 
     def remove(self, place: str) -> None:
         """An app has been taken off the platform."""

@@ -164,6 +164,9 @@ def test_kernel_restart_leaves_no_app_process(platform_open: Notebook) -> None:
     silent = first(platform_open, lambda box: box["gone"], "the view to say that its kernel is gone", 10)
     assert silent["state"] == "No answer from kernel"
     platform_open.photograph("no-kernel", ".labplatform-views")
+    # JupyterLab that is ended in the middle of a restart waits for its kernel for ever.
+    status = "jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status"
+    until(lambda: platform_open.page.evaluate(status) == "idle", 30, "the next kernel")
 
 
 @pytest.mark.long
