@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from playwright.sync_api import Page
 from support.processes import until
@@ -17,12 +20,31 @@ from support.processes import until
 ARTEFACTS = Path(__file__).parents[2] / "artefacts" / "notebooks"
 TOKEN = "lesson-test-token"
 VIEWPORT = {"width": 1360, "height": 1000}
+T = TypeVar("T")
 
 
 def plain_text(outputs: list[dict[str, Any]]) -> str:
     """All that a cell printed or returned, as plain text."""
     parts = (output.get("text") or output.get("data", {}).get("text/plain", "") for output in outputs)
     return "".join("".join(part) for part in parts)
+
+
+def run_by_keys_until(page: Page, shown: Callable[[], T], seconds: float, what: str) -> T:
+    """Press Ctrl+Enter in the selected cell until `shown()` is true, and return that.
+
+    A first try may come before the page has found the kernel. Each that comes later runs the cell once more, so it is
+    given time.
+    """
+    pressed = -math.inf
+
+    def pressed_and_shown() -> T:
+        nonlocal pressed
+        if time.monotonic() - pressed > 10:
+            page.keyboard.press("Control+Enter")
+            pressed = time.monotonic()
+        return shown()
+
+    return until(pressed_and_shown, seconds, what)
 
 
 class Notebook:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jupyter_lab import TOKEN, Notebook
+from jupyter_lab import TOKEN, Notebook, run_by_keys_until
 from support.choosing import make_choosing_apps, outcome, raise_intent
 from support.processes import until
 
@@ -156,8 +156,7 @@ def test_in_notebook_7_as_well(stage: Stage) -> None:
     cell = page.locator(".jp-CodeCell").nth(CELLS.index(SHOW) + 1)
     cell.locator(".cm-content").click(timeout=30_000)
     box = page.locator(".labplatform-resolvers .labplatform-box")
-    # A first try may come before the page has found the kernel.
-    until(lambda: (page.keyboard.press("Control+Enter"), box.count())[1], 30, "the resolver in Notebook 7")
+    run_by_keys_until(page, box.count, 60, "the resolver in Notebook 7")
     number = stage.ask()
     options = box.locator(".labplatform-option")
     options.first.focus()

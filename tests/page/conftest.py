@@ -18,6 +18,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from socket import SO_RCVBUF, SOL_SOCKET
 from typing import Any
 
 import pytest
@@ -106,6 +107,8 @@ class Peer:
         self.joined: str | None = None
         self._changed = threading.Condition()
         self._server: Server = serve(self._serve, "127.0.0.1", 0, compression=None)
+        # What is not read waits in the sockets as well: up to 32 MiB if the system may choose.
+        self._server.socket.setsockopt(SOL_SOCKET, SO_RCVBUF, 1 << 20)
         self._thread = threading.Thread(target=self._server.serve_forever, name="peer")
         self._thread.start()
 
