@@ -13,6 +13,8 @@ from sample_stage import PAGES, Stage
 Open = Callable[..., Page]
 quiet = pytest.mark.parametrize("stage", ["quiet"], indirect=True)
 """market-data has not said anything yet."""
+one_here = pytest.mark.parametrize("app", [PAGES[0], *(pytest.param(app, marks=pytest.mark.long) for app in PAGES[1:])])
+"""What the pages have in common in their code: one each time, all of them for long."""
 
 FIRST_TEXT = {"ticker-list": "#row-AAPL .last", "ticker-details": "#last", "news-feed": "#items li h2"}
 
@@ -64,15 +66,22 @@ def angle(page: Page) -> float:
     return float(re.search(r"rotate\(([\d.]+)deg\)", page.locator(".hand").evaluate("e => e.style.transform"))[1])
 
 
-@pytest.mark.parametrize("scheme", ["dark", "light"])
 @pytest.mark.parametrize("app", PAGES)
-def test_words_can_be_read(open_page: Open, stage: Stage, app: str, scheme: str) -> None:
-    page = ready(open_page(app, scheme=scheme), app)
-    texts = page.evaluate(TEXTS)
+def test_words_can_be_read(open_page: Open, stage: Stage, app: str) -> None:
+    page = ready(open_page(app), app)
+
+    def texts_in_both() -> list[dict[str, Any]]:
+        found = []
+        for scheme in ("dark", "light"):
+            page.emulate_media(color_scheme=scheme)
+            found += page.evaluate(TEXTS)
+        return found
+
+    texts = texts_in_both()
     stage.stop_service()
     page.wait_for_selector("body[data-silent]")
-    texts += page.evaluate(TEXTS)
-    assert len(texts) > 20
+    texts += texts_in_both()
+    assert len(texts) > 40
     assert [text for text in texts if text["contrast"] < 4.5] == []
     assert [text for text in texts if text["size"] < 12] == []
 
@@ -153,7 +162,7 @@ def test_it_says_so_when_prices_stop_and_when_they_are_back(open_page: Open, sta
     ready(page, app)
 
 
-@pytest.mark.parametrize("app", PAGES)
+@one_here
 def test_it_says_so_when_the_platform_is_lost(open_page: Open, stage: Stage, app: str) -> None:
     slot = stage.launch(app)
     page = ready(open_page(slot), app)
@@ -365,7 +374,7 @@ def frames_while_blocked(page: Page, cdp: CDPSession) -> int:
     return sum(begin + 0.3 < stamp < end for stamp in stamps)
 
 
-@pytest.mark.parametrize("app", PAGES)
+@one_here
 def test_the_hand_stands_still_in_a_page_that_hangs(open_page: Open, app: str) -> None:
     page = ready(open_page(app), app)
     assert frames_while_blocked(page, page.context.new_cdp_session(page)) == 0
@@ -382,7 +391,7 @@ def test_an_animated_hand_would_have_been_seen(open_page: Open) -> None:
 
 
 @quiet
-@pytest.mark.parametrize("app", PAGES)
+@one_here
 def test_an_idle_page_does_little(open_page: Open, app: str) -> None:
     """Without prices: no layout but for what the page says of them, four style updates a second at most."""
     page = open_page(app)

@@ -146,6 +146,7 @@ def test_by_keyboard_alone(stage: Stage) -> None:
     until(lambda: stage.focus().startswith("News"), 10, "the next card to have the focus")
     stage.page.keyboard.press("Escape")
     assert stage.outcome(second) == "UserCancelledResolution"
+    until(lambda: stage.cards.count() == 0, 10, "the card to go")
     assert stage.page.evaluate(active) == 0
     assert stage.page.evaluate("jupyterapp.shell.currentWidget.content.mode") == "command"
 
@@ -193,6 +194,7 @@ def test_out_of_sight_it_still_asks(stage: Stage) -> None:
     until(lambda: stage.cards.count() == 1, 20, "the card")
     stage.options.nth(0).click()
     assert stage.outcome(number)[:2] == ["ViewNews", "news"]
+    until(lambda: stage.cards.count() == 0, 10, "the card to go")
     until(lambda: stage.run(OFFER) == "shown\n", 20, "the platform to know that it is shown")
 
 
@@ -207,6 +209,7 @@ def test_what_ends_meanwhile_is_seen_to(stage: Stage) -> None:
         stage.notebook.photograph(f"resolver-ended-{theme.lower()}", ".labplatform-resolvers")
     stage.box.get_by_role("button", name="Cancel").click()
     assert stage.outcome(number) == "UserCancelledResolution"
+    until(lambda: stage.cards.count() == 0, 10, "the card to go")
     stage.ask()
     assert stage.run(CRASH) == "'running'"
     until(lambda: stage.cards.count() == 0, 10, "the card to go")
