@@ -371,6 +371,11 @@ class Manifest(_Part, frozen=True):
         return self.interop.get("currentContextGroup")
 
     @property
+    def has_page(self) -> bool:
+        """Whether it opens a window with a page; a service does not."""
+        return self.startup_app.url is not None
+
+    @property
     def page_url(self) -> str | None:
         """The address that the window opens: a page beside the manifest becomes `app://<uuid>/…`."""
         url = self.startup_app.url

@@ -158,7 +158,7 @@ class Host:
 
     def _open(self, order: m.OpenInstance) -> None:
         filled = self.filled[order.place] = Filled(order)
-        if order.manifest.page_url is not None:
+        if order.manifest.has_page:
             filled.window = self.gui.open(order)
         if order.manifest.python is not None:
             filled.service = Service(self, order)

@@ -51,7 +51,7 @@ class Service:
     def __init__(self, host: Any, order: m.OpenInstance) -> None:
         self._host = host
         self._order = order
-        self._alone = order.manifest.page_url is None
+        self._alone = not order.manifest.has_page
         self._steady = threading.Timer(STEADY_AFTER, self._ready)
         self._steady.daemon = True
         self._told = threading.Lock()

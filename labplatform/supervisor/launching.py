@@ -141,7 +141,7 @@ class Launching:
     def _limits(self, name: str, manifest: Manifest, asked: ResourceLimits, wish: m.Isolation | None) -> ResourceLimits:
         """What this app is to be held to. Raises `LimitError` if what was asked for it cannot be had."""
         platform = self._platform
-        written, page = manifest.startup_app.resource_limits, manifest.page_url is not None
+        written, page = manifest.startup_app.resource_limits, manifest.has_page
         if why := platform.hosts.unlimited(manifest, wish):
             if asked != ResourceLimits():
                 raise LimitError(f"{name}: {why}; launch it without limits", app=name)

@@ -261,7 +261,7 @@ class Resolving:
                     **self._shown(app.app_id, app.instance_id, app),
                     intent=intent.name,
                     intent_title=intent.display_name or intent.name,
-                    page=manifest is None or manifest.page_url is not None,
+                    page=manifest is None or manifest.has_page,
                 )
                 for intent, app in one.offered
                 for manifest in (self._platform.desk.manifest(app.app_id),)

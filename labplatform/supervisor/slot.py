@@ -139,7 +139,7 @@ class Slot:
     @property
     def has_page(self) -> bool:
         """Whether it shows a page at all; a service does not."""
-        return self.manifest.page_url is not None
+        return self.manifest.has_page
 
     @property
     def awaited(self) -> str:

@@ -55,7 +55,7 @@ class Launcher(Part):
         self._workers = 0
         self._problems: dict[str, dict[str, str]] = {}
         manifests = platform.manifests
-        ordered = sorted(manifests, key=lambda app: manifests[app].page_url is None)
+        ordered = sorted(manifests, key=lambda app: not manifests[app].has_page)
         affine = any(manifest.startup_app.process_affinity for manifest in manifests.values())
         super().__init__(
             platform,
@@ -189,7 +189,7 @@ def card(app: str, manifest: Manifest) -> dict[str, Any]:
         **look_of_manifest(manifest),
         "id": app,
         "description": manifest.startup_app.description[:1000],
-        "page": manifest.page_url is not None,
+        "page": manifest.has_page,
         "affinity": manifest.startup_app.process_affinity or "",
         "memory": limits.max_memory,
         "cpu": limits.max_cpu,
@@ -207,7 +207,7 @@ def progress(manifest: Manifest, starting: list[App], orders: list[Order]) -> di
         phase = "asked for"
     elif first.pid is None:
         phase = "its process starts"
-    elif manifest.page_url is None:
+    elif not manifest.has_page:
         phase = "its Python side starts"
     elif first.renderer is None:
         phase = "its window opens"

@@ -222,7 +222,7 @@ def _has_page(app: App) -> bool:
     if app.url:
         return True
     manifest = app._platform.manifests.get(app.app_id)
-    return manifest is None or manifest.page_url is not None
+    return manifest is None or manifest.has_page
 
 
 def _roles(processes: list[m.ProcessInfo]) -> str:

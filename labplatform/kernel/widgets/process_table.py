@@ -114,7 +114,7 @@ def row(app: App, renderers: dict[int | None, str]) -> dict[str, Any]:
         "ended": ending_in_words(app.state, app.reason, app.detail),
         "change": change_in_words(app),
         "shared": list(app.shared_with),
-        "page": manifest.page_url is not None if manifest else bool(app.url),
+        "page": manifest.has_page if manifest else bool(app.url),
         "dialog": (app.dialog or "")[:200],
         "at": metrics and round(metrics.at, 2),
         "memory": metrics and metrics.memory,
