@@ -90,6 +90,7 @@ def test_pages_that_talk_are_measured_beside_a_bare_relay(tables):
     assert "burst" not in found or {row["unit"] for row in found["burst"]} == {"messages/s", "s"}
 
 
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("Xvfb") is None, reason="Xvfb is not installed")
 @pytest.mark.usefixtures("nothing_left")
 def test_what_a_person_sees_of_a_recycle_is_measured_on_a_screen():
