@@ -125,8 +125,8 @@ def test_limits_boundaries_and_readings_are_measured():
     ("table", "seen", "number"),
     [
         pytest.param("launch", "launch: 2 of", signal.SIGINT, marks=pytest.mark.long),
-        ("together", "together: 1 of", signal.SIGTERM),
-        pytest.param("death", "still, kernel sorting 1 of", signal.SIGINT, marks=pytest.mark.long),
+        ("together", "together: 1 of", signal.SIGINT),
+        pytest.param("death", "still, kernel sorting 1 of", signal.SIGTERM, marks=pytest.mark.long),
         pytest.param("burst", "burst: proxy 1 of", signal.SIGINT, marks=pytest.mark.long),
     ],
 )
