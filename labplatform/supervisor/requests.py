@@ -190,14 +190,16 @@ class ControllerSpeaker:
         event = lifecycle.StopAsked(at=time.time(), by=CONTROLLER, grace=request.timeout)
         self._supervisor.feed(slot, event)
         await self._settle(slot, lambda slot: not slot.live, request.timeout + 3, "to stop")
-        await self._supervisor.hosts.wait_gone(slot, EXIT_SECONDS)
-        await self._supervisor.roster.written()
-        return slot.status()
+        return await self._gone(slot)
 
     async def _kill(self, peer: Peer, request: m.Kill) -> m.AppStatus:
         slot = self._slot(request.place)
         self._supervisor.feed(slot, lifecycle.KillAsked(at=time.time(), by=CONTROLLER))
         await self._settle(slot, lambda slot: not slot.live, 5, "to be gone after SIGKILL")
+        return await self._gone(slot)
+
+    async def _gone(self, slot: Slot) -> m.AppStatus:
+        """How an app stands once its process is gone, and that it is not to come back is on disk."""
         await self._supervisor.hosts.wait_gone(slot, EXIT_SECONDS)
         await self._supervisor.roster.written()
         return slot.status()
