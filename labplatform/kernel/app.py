@@ -126,6 +126,12 @@ class App(Observable):
         return self._status.color
 
     @property
+    def has_page(self) -> bool:
+        """Whether it shows a page; a service does not. True where its manifest is not known here, too."""
+        manifest = self._platform.manifests.get(self.app_id)
+        return manifest is None or manifest.has_page
+
+    @property
     def uptime(self) -> float | None:
         """Seconds since its present incarnation was ready; `None` while it is not up."""
         status = self._status

@@ -173,7 +173,7 @@ def _host(look: Look, key: str, tenants: list[App]) -> dict[str, Any]:
         processes = ()
     memory = {process.pid: process.memory for process in processes}
     helpers = [process for process in processes if process.role not in _OWN]
-    pages = [app for app in tenants if _has_page(app)]
+    pages = [app for app in tenants if app.has_page]
     renderers = [_renderer(look, some, memory) for some in _by_renderer(pages)]
     return {
         "key": key,
@@ -186,7 +186,7 @@ def _host(look: Look, key: str, tenants: list[App]) -> dict[str, Any]:
         "helpers": len(helpers),
         "roles": _roles(helpers),
         "renderers": renderers,
-        "services": [app.name for app in tenants if not _has_page(app)],
+        "services": [app.name for app in tenants if not app.has_page],
     }
 
 
@@ -216,13 +216,6 @@ def _renderer(look: Look, pages: list[App], memory: dict[int, int]) -> dict[str,
         "memory": memory.get(now) if now and not gone else None,
         "apps": [app.name for app in pages],
     }
-
-
-def _has_page(app: App) -> bool:
-    if app.url:
-        return True
-    manifest = app._platform.manifests.get(app.app_id)
-    return manifest is None or manifest.has_page
 
 
 def _roles(processes: list[m.ProcessInfo]) -> str:
@@ -255,7 +248,7 @@ def _just_back(look: Look, fate: Fate) -> bool:
 
 
 def _app(look: Look, app: App, rate: float) -> dict[str, Any]:
-    gone, page = is_gone(app), _has_page(app)
+    gone, page = is_gone(app), app.has_page
     stalled = app.state == "unresponsive"
     lines, kind = _lines(look, app, gone, rate)
     metrics, limit = app.metrics, app.limits.max_memory if _held(app) else None
@@ -323,7 +316,7 @@ def _lines(look: Look, app: App, gone: bool, rate: float) -> tuple[list[str], st
     elif near := _near(app):
         first, kind = near, "strong"
     else:
-        figures = (lag, told) if _has_page(app) else (told, lag)
+        figures = (lag, told) if app.has_page else (told, lag)
         return [line for line in figures if line] or ["Running"], ""
     return [first, lag or told], kind
 

@@ -105,7 +105,6 @@ class ProcessTable(AppActions, Part):
 def row(app: App, renderers: dict[int | None, str]) -> dict[str, Any]:
     """An app as the page draws it. `renderers`: the apps whose pages run in them, by pid."""
     metrics = app.metrics
-    manifest = app._platform.manifests.get(app.app_id)
     return {
         "name": app.name,
         "state": app.state,
@@ -114,7 +113,7 @@ def row(app: App, renderers: dict[int | None, str]) -> dict[str, Any]:
         "ended": ending_in_words(app.state, app.reason, app.detail),
         "change": change_in_words(app),
         "shared": list(app.shared_with),
-        "page": manifest.has_page if manifest else bool(app.url),
+        "page": app.has_page,
         "dialog": (app.dialog or "")[:200],
         "at": metrics and round(metrics.at, 2),
         "memory": metrics and metrics.memory,
