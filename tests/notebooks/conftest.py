@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import nbformat
 import pytest
-from jupyter_lab import TOKEN, VIEWPORT, Jupyter, Notebook
+from jupyter_lab import ARTEFACTS, TOKEN, VIEWPORT, Jupyter, Notebook
 from lessons import LESSONS
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Error, Page, sync_playwright
 from support.processes import become_subreaper, below, until
+
+SHOWN = """() => {
+  const focus = document.activeElement;
+  const texts = (all) => [...document.querySelectorAll(all)].map((one) => one.innerText.trim());
+  return [
+    `visible: ${document.visibilityState}, with focus: ${document.hasFocus()}`,
+    `focus: ${focus?.tagName} .${focus?.className} ${(focus?.innerText ?? "").slice(0, 80)}`,
+    `dialogs: ${texts("dialog[open], .jp-Dialog").join("; ")}`,
+    `brackets: ${texts(".jp-InputPrompt").join(" ")}`,
+    ...texts(".labplatform-box").map((text) => `box: ${text.replace(/\\n+/g, " | ").slice(0, 400)}`),
+  ].join("\\n");
+}"""
+"""What a page shows, in words, for whom its picture does not reach."""
 
 
 @pytest.fixture(scope="session", params=LESSONS, ids=lambda file: file.stem)
@@ -43,8 +56,29 @@ def browser(ground: None) -> Iterator[Browser]:
             executable_path=shutil.which("chromium") or shutil.which("chromium-browser"),
             args=["--no-sandbox"] if os.geteuid() == 0 else [],
         )
+        _browsers.append(chromium)
         yield chromium
+        _browsers.clear()
         chromium.close()
+
+
+_browsers: list[Browser] = []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Say of a test that failed what its pages show, and keep a picture of each."""
+    report = yield
+    if report.failed:
+        pages = [page for browser in _browsers for context in browser.contexts for page in context.pages]
+        for number, page in enumerate(pages):
+            try:
+                ARTEFACTS.mkdir(parents=True, exist_ok=True)
+                page.screenshot(path=ARTEFACTS / f"failed-{item.name}-{number}.png", timeout=10_000)
+                report.sections.append((f"page {number}", f"{page.url.split('?')[0]}\n{page.evaluate(SHOWN)}"))
+            except Error as error:
+                report.sections.append((f"page {number}", str(error)))
+    return report
 
 
 @pytest.fixture(scope="module")

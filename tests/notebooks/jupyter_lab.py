@@ -144,7 +144,11 @@ class Notebook:
         target.screenshot(path=ARTEFACTS / f"{name}.png")
 
     def theme(self, name: str) -> None:
-        """Switch JupyterLab's theme and wait until it is on."""
+        """Switch JupyterLab's theme and wait until it is on.
+
+        It lays the page out anew: that may scroll, which closes menus, and take the focus from what had it. So what a
+        picture is to show is opened, or given the focus, after this.
+        """
         self.command("apputils:change-theme", theme=f"JupyterLab {name}")
         light = "true" if name == "Light" else "false"
         self.page.wait_for_selector(f'body[data-jp-theme-light="{light}"]', state="attached", timeout=10_000)

@@ -173,11 +173,15 @@ def test_it_moves_while_a_cell_is_busy_and_a_click_acts(stage: Stage) -> None:
     stage.page.get_by_role("menuitem", name="Restart").click()
     until(lambda: stage.tiles()["list"]["first"].startswith("back in "), 30, "the restart")
     until(lambda: stage.tiles()["news"]["pictures"] > before["news"]["pictures"], 20, "newer pictures")
-    tile.click()
-    stage.page.get_by_role("menuitem", name="Break").click()
     for theme in ("Dark", "Light"):
         stage.notebook.theme(theme)
+        tile.click()
+        stage.page.get_by_role("menuitem", name="Break").click()
         stage.notebook.photograph(f"map-menu-{theme.lower()}")
+        stage.page.keyboard.press("Escape")
+        stage.page.keyboard.press("Escape")
+    tile.click()
+    stage.page.get_by_role("menuitem", name="Break").click()
     stage.page.get_by_role("menuitem", name="Loop for ever in its page").click()
     until(lambda: stage.tiles()["list"]["stalled"], 30, "the hang to show")
     assert (stage.tiles()["list"]["first"], stage.tiles()["list"]["border"]) == ("Stalled", "solid")
@@ -195,12 +199,18 @@ def test_it_moves_while_a_cell_is_busy_and_a_click_acts(stage: Stage) -> None:
 
 def test_by_keyboard_and_without_serious_faults_for_anybody(stage: Stage, pytestconfig: pytest.Config) -> None:
     card = stage.page.locator(".labplatform-map-card").first
-    stage.page.locator(".labplatform-map-tile").first.focus()
+    tile = stage.page.locator(".labplatform-map-tile").first
+    for theme in ("Dark", "Light"):
+        stage.notebook.theme(theme)
+        tile.focus()
+        stage.page.keyboard.press("Tab")
+        until(lambda: card.is_visible(), 10, "the details of the tile that has the focus")
+        stage.notebook.photograph(f"map-focus-{theme.lower()}", ".labplatform-map")
+    tile.focus()
     stage.page.keyboard.press("Tab")
     until(lambda: card.is_visible(), 10, "the details of the tile that has the focus")
     text = card.inner_text()
     assert text.startswith("details: running") and "renderer " in text and "CPU" in text
-    stage.photograph("focus")
     stage.page.keyboard.press("Escape")
     assert card.is_hidden()
     stage.page.keyboard.press("Enter")
