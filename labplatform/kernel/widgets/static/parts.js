@@ -107,6 +107,7 @@ function menu(opener, items) {
   opener.setAttribute("aria-haspopup", "menu");
   opener.setAttribute("aria-expanded", "false");
   let lists = []; // the open menu, and the one beside it
+  let stood = null; // where the opener was when it opened
 
   function close(focus = true) {
     if (!lists.length) return;
@@ -126,8 +127,10 @@ function menu(opener, items) {
   const outside = (event) => {
     if (!inside(event.target) && !opener.contains(event.target)) close(false);
   };
-  const away = (event) => {
-    if (!inside(event.target)) close(false);
+  // Much scrolls on a page that is none of the menu's: a log that is followed, an output that grows.
+  const away = () => {
+    const now = opener.getBoundingClientRect();
+    if (now.x !== stood.x || now.y !== stood.y) close(false);
   };
 
   function entry(item, list, depth) {
@@ -205,6 +208,7 @@ function menu(opener, items) {
   }
 
   function open() {
+    stood = opener.getBoundingClientRect();
     show(items(), 0, opener);
     opener.setAttribute("aria-expanded", "true");
     document.addEventListener("pointerdown", outside, true);
