@@ -27,6 +27,9 @@ _OUT_OF_HEAP = re.compile(r"V8 javascript OOM|JavaScript heap out of memory|V8.*
 # How V8 ends the process then; a page of a shared host that dies otherwise is not explained by an earlier page's words.
 _HEAP_SIGNALS = (signal.SIGTRAP, signal.SIGILL, signal.SIGABRT)
 
+_NO_CAUSE = re.compile(r"vulkan", re.IGNORECASE)
+"""Chromium looks for Vulkan in every start, says so where there is none, and goes on without."""
+
 _CAUSES = (
     re.compile(r"cannot open shared object file"),
     re.compile(r"could not connect to display|no Qt platform plugin could be initialized"),
@@ -107,7 +110,7 @@ def javascript_stack(stderr: str) -> str:
 
 def cause(stderr: str) -> str:
     """The line of a host's stderr that says why it ended: a missing library, a lost display, a Python exception."""
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    lines = [line.strip() for line in stderr.splitlines() if line.strip() and not _NO_CAUSE.search(line)]
     for mark in _CAUSES:
         for line in reversed(lines):
             if mark.search(line):

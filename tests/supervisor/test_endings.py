@@ -81,6 +81,8 @@ js: Error in a page is none
         cause("qt.qpa.xcb: could not connect to display :7\nAborted") == "qt.qpa.xcb: could not connect to display :7"
     )
     assert cause("x\nValueError: one\nRuntimeError: two\nbye") == "RuntimeError: two"
+    vulkan = "Failed to load vulkan: Cannot load library vulkan: vulkan: cannot open shared object file: No such file"
+    assert cause(f"{vulkan}\nSegmentation fault") == ""
     assert cause("all is well\n\n") == ""
     assert len(cause("ValueError: " + "x" * 1000)) == 300
 
