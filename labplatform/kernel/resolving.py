@@ -104,8 +104,9 @@ class Resolving:
             question = self._for_people.pop(message.number, None)
             if question is not None:
                 option = None if message.option is None else question.options[message.option]
-                self._show()
+                # First how it ended, for who sees it gone asks that next.
                 self._platform.set_trait("last_question", Outcome(question, message.how, option))
+                self._show()
 
     def ended(self) -> None:
         """The platform is over, and its questions with it."""
