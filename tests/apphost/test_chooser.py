@@ -212,7 +212,7 @@ def test_questions_come_one_after_the_other_and_end_with_what_they_were_about(
     assert (app.reason, app.detail) == ("clean-exit", "its page closed the window")
 
 
-@pytest.mark.parametrize("isolation", ["shared-process", "shared-renderer"])
+@pytest.mark.parametrize("isolation", [pytest.param("shared-process", marks=pytest.mark.long), "shared-renderer"])
 def test_in_a_shared_host_each_window_has_its_own(start: Callable[..., Any], screen: str, isolation: str) -> None:
     lab = start(isolation=isolation, heartbeat=STEADY)
     one, other, _ = lab.launch("watchlist"), lab.launch("board"), lab.launch("wire")

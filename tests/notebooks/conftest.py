@@ -9,7 +9,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from jupyter_lab import ARTEFACTS, TOKEN, VIEWPORT, Jupyter, Notebook
+from jupyter_lab import ARTEFACTS, TOKEN, VIEWPORT, Jupyter, Notebook, until_kernel_answers
 from lessons import LESSONS
 from playwright.sync_api import Browser, Error, Page, sync_playwright
 from support.processes import become_subreaper, below, until
@@ -105,9 +105,7 @@ def open_notebook(browser: Browser, jupyter: Jupyter) -> Iterator[Callable[..., 
         pages.append(page)
         page.set_default_timeout(30_000)
         page.goto(f"{jupyter.address}lab/workspaces/{name}/tree/{name}.ipynb?token={TOKEN}")
-        page.wait_for_function(
-            "() => globalThis.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
-        )
+        until_kernel_answers(page)
         return Notebook(page, jupyter)
 
     yield open_notebook

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from playwright.sync_api import Page
 from support.processes import until
@@ -20,7 +17,6 @@ from support.processes import until
 ARTEFACTS = Path(__file__).parents[2] / "artefacts" / "notebooks"
 TOKEN = "lesson-test-token"
 VIEWPORT = {"width": 1360, "height": 1000}
-T = TypeVar("T")
 
 
 def plain_text(outputs: list[dict[str, Any]]) -> str:
@@ -29,22 +25,21 @@ def plain_text(outputs: list[dict[str, Any]]) -> str:
     return "".join("".join(part) for part in parts)
 
 
-def run_by_keys_until(page: Page, shown: Callable[[], T], seconds: float, what: str) -> T:
-    """Press Ctrl+Enter in the selected cell until `shown()` is true, and return that.
+ANSWERS = """async () => {
+  const kernel = globalThis.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel;
+  if (kernel?.connectionStatus !== "connected" || kernel.status !== "idle") return false;
+  const late = new Promise((resolve) => setTimeout(resolve, 2000, false));
+  return Promise.race([kernel.requestKernelInfo().then(() => true), late]);
+}"""
 
-    A first try may come before the page has found the kernel. Each that comes later runs the cell once more, so it is
-    given time.
+
+def until_kernel_answers(page: Page) -> None:
+    """Wait until what this page asks of its notebook's kernel arrives and is answered.
+
+    A status of "idle" does not say that: what a page asks right after it has connected may be lost, and the cell that
+    asked waits for ever.
     """
-    pressed = -math.inf
-
-    def pressed_and_shown() -> T:
-        nonlocal pressed
-        if time.monotonic() - pressed > 10:
-            page.keyboard.press("Control+Enter")
-            pressed = time.monotonic()
-        return shown()
-
-    return until(pressed_and_shown, seconds, what)
+    until(lambda: page.evaluate(ANSWERS), 60, "the kernel to answer")
 
 
 class Notebook:
@@ -182,6 +177,7 @@ class Jupyter:
             *(
                 f"--IdentityProvider.token={TOKEN}",
                 "--LabApp.expose_app_in_browser=True",
+                "--JupyterNotebookApp.expose_app_in_browser=True",
                 f"--notebook-dir={self.folder}",
             ),
             *(["--allow-root"] if os.geteuid() == 0 else []),

@@ -11,7 +11,7 @@ from pathlib import Path
 import nbformat
 import psutil
 import pytest
-from jupyter_lab import ARTEFACTS, TOKEN, VIEWPORT, Notebook, run_by_keys_until
+from jupyter_lab import ARTEFACTS, TOKEN, VIEWPORT, Notebook, until_kernel_answers
 from support.axe import axe_source, serious_faults
 from support.processes import runs, until
 
@@ -138,7 +138,7 @@ def test_a_crash_is_counted_told_and_opened(lab: Notebook) -> None:
     until(lambda: lab.page.locator(".labplatform-crashes-open").count() == 1, 5, "one of them to go")
 
 
-@pytest.mark.parametrize("cell", [SLEEP, LOOP], ids=["sleep", "loop"])
+@pytest.mark.parametrize("cell", [pytest.param(SLEEP, marks=pytest.mark.long), LOOP], ids=["sleep", "loop"])
 def test_it_acts_while_a_cell_is_busy(lab: Notebook, cell: str) -> None:
     victim = pids(lab)[2]
     index = CELLS.index(cell)
@@ -193,9 +193,7 @@ def test_after_a_flood_of_output_it_goes_on(lab: Notebook) -> None:
 def test_it_comes_back_after_a_reload_and_twice_is_in_step(lab: Notebook) -> None:
     lab.page.evaluate("() => jupyterapp.commands.execute('docmanager:save')")
     lab.page.reload()
-    lab.page.wait_for_function(
-        "() => globalThis.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
-    )
+    until_kernel_answers(lab.page)
     lab.run(1)
     lab.finished(1, 40)
     until(lambda: "4 of 4 running" in words(lab, ".labplatform-masthead-words"), 40, "the masthead")
@@ -210,7 +208,9 @@ def test_in_notebook_7_and_in_voila(lab: Notebook) -> None:
     cell = page.locator(".jp-CodeCell").nth(1)
     cell.locator(".cm-content").click(timeout=30_000)
     masthead = page.locator(".labplatform-masthead-words")
-    run_by_keys_until(page, masthead.count, 60, "the dashboard in Notebook 7")
+    until_kernel_answers(page)
+    page.keyboard.press("Control+Enter")
+    masthead.last.wait_for(timeout=30_000)
     until(lambda: "4 of 4 running" in masthead.last.inner_text(), 30, "it to count the apps")
     page.screenshot(path=str(_artefact("dashboard-notebook7.png")))
     page.close()

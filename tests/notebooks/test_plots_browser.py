@@ -1,5 +1,5 @@
 """`Plots` in a real JupyterLab: what is drawn and in which colours, what goes on while a cell is busy, what a person
-may do with it, and that it comes back after a reload and after messages got lost.
+may do with it, and that it comes back after a reload and after messages got lost. And a `Figure`, which stands still.
 """
 
 from __future__ import annotations
@@ -325,3 +325,50 @@ def test_close_leaves_nothing(stage: Stage) -> None:
     assert stage.run(CLOSE).split("\n")[-2] == "[] [] 2"
     until(lambda: stage.box.count() == 0, 15, "the views to go")
     assert stage.page.evaluate("() => Object.values(Bokeh).length > 0 && Bokeh.documents.length") == 0
+
+
+# --- a plot that stands still ----------------------------------------------------------------------------------------
+
+FIGURE = """from bokeh.plotting import figure
+from labplatform.kernel.widgets.figure import Figure
+
+def draw(theme):
+    plot = figure(width=300, height=200, toolbar_location=None, background_fill_color=None, border_fill_color=None)
+    plot.line([0, 1, 2], [0, 2, 1], line_width=12, line_color={"light": "#c00000", "dark": "#00c000"}[theme])
+    return plot
+
+Figure(draw, "Zigzag", "It goes up and down.")"""
+
+FIGURE_LINE = """() => {
+  const inside = (one) => [one, ...(one.shadowRoot ? all(one.shadowRoot) : [])];
+  const all = (root) => [...root.querySelectorAll("*")].flatMap(inside);
+  const plots = [...document.querySelectorAll(".labplatform-plot")];
+  const canvases = plots.flatMap(all).filter((one) => one.tagName === "CANVAS");
+  const seen = {};
+  for (const canvas of canvases) {
+    if (!canvas.width || !canvas.height) continue;
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    for (let at = 0; at < data.length; at += 4) {
+      if (data[at + 3] < 255) continue;
+      const name = data[at] > 150 && data[at + 1] < 60 ? "red" : data[at + 1] > 150 && data[at] < 60 ? "green" : "";
+      if (name) seen[name] = (seen[name] ?? 0) + 1;
+    }
+  }
+  return Object.keys(seen).filter((name) => seen[name] > 200).join();
+}"""
+
+
+def test_a_figure_is_drawn_without_the_network_and_in_the_colours_of_the_theme(
+    open_notebook: Callable[..., Notebook],
+) -> None:
+    notebook = open_notebook([FIGURE], "figure")
+    asked: list[str] = []
+    notebook.page.on("request", lambda request: asked.append(request.url))
+    notebook.run(0)
+    assert notebook.finished(0, 30) == "Figure('Zigzag')"
+    for theme, color in (("Light", "red"), ("Dark", "green"), ("Light", "red")):
+        notebook.theme(theme)
+        until(lambda color=color: notebook.page.evaluate(FIGURE_LINE) == color, 20, f"a {color} line, and no other")
+    assert notebook.page.locator(".labplatform-words").inner_text() == "It goes up and down."
+    assert notebook.page.locator('.labplatform-plot[role="img"]').get_attribute("aria-label").startswith("Zigzag. It")
+    assert all(url.startswith(("blob:", "data:", notebook.jupyter.address)) for url in asked), asked

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jupyter_lab import TOKEN, Notebook, run_by_keys_until
+from jupyter_lab import TOKEN, Notebook, until_kernel_answers
 from support.choosing import make_choosing_apps, outcome, raise_intent
 from support.processes import until
 
@@ -160,7 +160,9 @@ def test_in_notebook_7_as_well(stage: Stage) -> None:
     cell = page.locator(".jp-CodeCell").nth(CELLS.index(SHOW) + 1)
     cell.locator(".cm-content").click(timeout=30_000)
     box = page.locator(".labplatform-resolvers .labplatform-box")
-    run_by_keys_until(page, box.count, 60, "the resolver in Notebook 7")
+    until_kernel_answers(page)
+    page.keyboard.press("Control+Enter")
+    box.wait_for(timeout=30_000)
     number = stage.ask()
     options = box.locator(".labplatform-option")
     options.first.focus()

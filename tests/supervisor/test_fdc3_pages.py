@@ -154,10 +154,10 @@ def test_two_pages_in_two_processes(pair):
 @pytest.mark.parametrize(
     ("breaks", "transports"),
     [
-        ("sender", ("websocket", "websocket")),
-        ("receiver", ("websocket", "websocket")),
+        pytest.param("sender", ("websocket", "websocket"), marks=pytest.mark.long),
+        pytest.param("receiver", ("websocket", "websocket"), marks=pytest.mark.long),
         ("both", ("websocket", "websocket")),
-        ("both", ("host", "host")),
+        pytest.param("both", ("host", "host"), marks=pytest.mark.long),
         ("both", ("host", "websocket")),
     ],
     indirect=["transports"],
