@@ -22,11 +22,10 @@ views"""
 SLEEP = "import time; time.sleep(30)"
 LOOP = "while True:\n    pass"
 CRASH = 'apps[0].crash("abort")'
-FOR_EVER = "while True:\n    pass"
 ANSWERS = '[app.evaluate_js("1 + 1", timeout=2) for app in apps]'
 PROCESSES = "print(platform.supervisor_pid, *(app.pid for app in apps))"
 FLOWING = "[view.flowing for view in views.children]"
-CELLS = [LAUNCH, SLEEP, LOOP, CRASH, FOR_EVER, ANSWERS, PROCESSES, FLOWING]
+CELLS = [LAUNCH, SLEEP, LOOP, CRASH, ANSWERS, PROCESSES, FLOWING]
 
 
 def shown(notebook: Notebook) -> list[dict[str, Any]]:
@@ -141,7 +140,7 @@ def test_out_of_sight_no_pictures_flow(platform_open: Notebook) -> None:
 
 
 def test_interrupt_leaves_supervisor_and_apps_alone(platform_open: Notebook) -> None:
-    processes, answers, busy = CELLS.index(PROCESSES), CELLS.index(ANSWERS), CELLS.index(FOR_EVER)
+    processes, answers, busy = CELLS.index(PROCESSES), CELLS.index(ANSWERS), CELLS.index(LOOP)
     platform_open.run(processes)
     before = platform_open.finished(processes, 10)
     platform_open.run(busy)
