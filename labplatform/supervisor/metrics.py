@@ -1,8 +1,8 @@
 """Memory and CPU of every process tree, read on a thread of its own. Supervisor.
 
 `stat` and `statm` of each process stay open and are read with `pread`, some 10 µs together: a descriptor belongs to the
-process that it was opened for, and fails when that is gone, whoever has its pid by then. Which processes there are is
-asked anew once a second at most. PSS and USS come from `proportional`, what is made of it all is `figures`.
+process that it was opened for, and fails when that is gone, whoever has its pid by then. Which processes have come is
+asked once a second at most. PSS and USS come from `proportional`, what is made of it all is `figures`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import msgspec
 from ..capacity import Capacity, capacity
 from ..messages import ProcessInfo
 from . import linux
+from .newcomers import Newcomers
 from .proportional import InTurn, Key, Proportional
 
 
@@ -31,7 +32,9 @@ class Known(NamedTuple):
 Trees = dict[int, Known]
 """By the pid of the root: the host itself, or the sandbox that it is in."""
 LOOK_EVERY = 1.0
-"""Seconds between two looks at which processes a tree has, and at what is left of the machine."""
+"""Seconds between two looks at which processes have come, and at what is left of the machine."""
+LIST_EVERY = 10.0
+"""Seconds between two listings of all trees; in between only what has come is looked for."""
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -127,7 +130,10 @@ class Sampler:
         self._processes: dict[int, _Process] = {}
         self._members: dict[int, list[int]] = {}
         self._known: Trees = {}
-        self._looked = 0.0
+        self._owners: dict[int, int] = {}
+        """Process -> the root of its tree; the supervisor's own is none, for all apps are below it."""
+        self._newcomers = Newcomers()
+        self._looked = self._listed = 0.0
         self._capacity = capacity()
         self._in_turn = InTurn()
         self._machine = _Machine()
@@ -145,6 +151,7 @@ class Sampler:
         for process in self._processes.values():
             process.close()
         self._processes.clear()
+        self._newcomers.close()
         self._machine.close()
 
     def read(self, trees: Trees) -> Sample:
@@ -164,21 +171,34 @@ class Sampler:
                     rows.append(process.read(role, self._in_turn.latest.get(process.key)))
                 except (OSError, ValueError, IndexError):
                     self._processes.pop(pid).close()
+                    self._members[root].remove(pid)
+                    self._owners.pop(pid, None)
             found[root] = tuple(rows)
         return Sample(time.time(), found, self._capacity, self._machine.read())
 
     def _look(self, trees: Trees) -> None:
-        """See which processes there are: all once a second, a new tree or renderer at once."""
+        """See which processes there are: those that have come once a second, a new tree or renderer at once."""
         now = time.monotonic()
-        due = now - self._looked >= LOOK_EVERY * 0.95
         own = os.getpid()
-        if due:
+        to_list = [root for root, known in trees.items() if known != self._known.get(root)]
+        if now - self._looked >= LOOK_EVERY * 0.95:
             self._looked = now
             self._capacity = capacity()
-        for root, known in trees.items():
-            if due or known != self._known.get(root):
-                self._members[root] = [root] if root == own else linux.tree(root)
+            come = self._newcomers.below(self._owners)
+            if come is None or now - self._listed >= LIST_EVERY:
+                self._listed = now
+                to_list = list(trees)
+            else:
+                for pid, parent in come:
+                    if pid in self._owners:
+                        continue  # in a listing that was made meanwhile
+                    root = self._owners[pid] = self._owners[parent]
+                    self._members[root].append(pid)
+        for root in to_list:
+            self._members[root] = [root] if root == own else linux.tree(root)
         self._members = {root: pids for root, pids in self._members.items() if root in trees}
+        if to_list or trees.keys() != self._known.keys():
+            self._owners = {pid: root for root, pids in self._members.items() if root != own for pid in pids}
         self._known = dict(trees)
         self._open(pid for pids in self._members.values() for pid in pids)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import subprocess
-import sys
 import time
 
 import pytest
@@ -21,7 +20,7 @@ from labplatform.supervisor.limits import headroom, members
 from labplatform.supervisor.limits.budget import MOST_DEBT, PERIOD, Budget
 from labplatform.supervisor.limits.headroom import Cheap, Headroom
 from labplatform.supervisor.limits.kernelgroup import LEAST_QUOTA, LONGEST_PERIOD, quota
-from labplatform.supervisor.limits.members import Members, Newcomers, new_processes
+from labplatform.supervisor.limits.members import Members
 from labplatform.supervisor.limits.tier import Needs
 from labplatform.supervisor.limits.wanted import PROCESSES_OF_A_PAGE, Judge, Lately, in_words
 
@@ -167,74 +166,6 @@ def test_a_leak_at_full_speed_overshoots_by_less_than_promised(pace, room, begin
 
 
 # --- processes --------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def spawned():
-    started: list[subprocess.Popen] = []
-
-    def start(code: str, *arguments: str) -> subprocess.Popen:
-        process = subprocess.Popen(
-            [sys.executable, "-c", code, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
-
-
-def test_a_new_process_is_found_and_its_threads_are_not(spawned):
-    newcomers = Newcomers()
-    code = """
-import subprocess, sys, threading
-threads = [threading.Thread(target=sys.stdin.read) for _ in range(5)]
-for thread in threads: thread.start()
-child = subprocess.Popen(["sleep", "60"])
-print(child.pid, *[thread.native_id for thread in threads], flush=True)
-"""
-    parent = spawned(code)
-    child, *threads = map(int, parent.stdout.readline().split())
-    try:
-        pids = newcomers.take() or range(parent.pid, max(child, *threads) + 1)
-        owners = {os.getpid(), parent.pid}
-        found = dict(new_processes(pids, owners))
-        assert found[parent.pid] == os.getpid() and found[child] == parent.pid
-        assert not found.keys() & set(threads)
-        assert parent.pid not in dict(new_processes(newcomers.take() or (), owners))
-    finally:
-        newcomers.close()
-        send(child, 9)
-
-
-def test_the_pids_given_out_are_all_of_them(spawned):
-    newcomers = Newcomers()
-    pids = [spawned("import sys; sys.stdin.read()").pid for _ in range(3)]
-    seen = newcomers.take()
-    newcomers.close()
-    assert seen is None or set(pids) <= set(seen)
-
-
-def test_where_pids_are_too_many_or_not_told_the_trees_are_listed_instead_now_and_then(monkeypatch):
-    told = [100]
-    monkeypatch.setattr(Newcomers, "_now", lambda self: told[0])
-    monkeypatch.setattr(members, "LIST_EVERY", 0.2)
-    newcomers = Newcomers()
-    told[0] = 103
-    assert list(newcomers.take()) == [101, 102, 103]
-    told[0] = 103 + members.MOST_NEW + 1
-    assert newcomers.take() is None
-    told[0] = 5  # they began anew
-    assert list(newcomers.take()) == []
-    until(lambda: newcomers.take() is None, 5, "the next listing, which is still owed")
-    told[0] = 7
-    assert list(newcomers.take()) == [6, 7]
-    told[0] = -1
-    until(lambda: newcomers.take() is None, 5, "a listing where nothing is told")
-    assert list(newcomers.take()) == []
-    newcomers.close()
 
 
 def test_memory_and_cpu_of_members_are_those_of_their_processes(spawned):

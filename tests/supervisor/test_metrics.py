@@ -8,9 +8,10 @@ import time
 
 import psutil
 import pytest
+from support.processes import until
 
 from labplatform.messages import ProcessInfo
-from labplatform.supervisor import history, proportional
+from labplatform.supervisor import history, linux, proportional
 from labplatform.supervisor.figures import PageFigures, app_metrics
 from labplatform.supervisor.health import Pulse
 from labplatform.supervisor.history import History, Series
@@ -100,6 +101,33 @@ def test_a_renderer_that_is_told_of_is_read_at_once(sampler):
             assert [(row.pid, row.role) for row in rows] == [(shell.pid, "host"), (renderer, "renderer")]
         finally:
             psutil.Process(renderer).kill()
+
+
+def test_what_comes_is_found_without_listing_the_trees_again(spawned, sampler, monkeypatch):
+    code = """
+import subprocess, sys
+again = "import subprocess, sys; print(subprocess.Popen(['sleep', '60']).pid, flush=True); sys.stdin.read()"
+for line in sys.stdin:
+    child = subprocess.Popen([sys.executable, "-c", again], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    print(child.pid, child.stdout.readline().strip(), flush=True)
+"""
+    root = spawned(code)
+    trees = {root.pid: Known(root.pid)}
+    sampler.read(trees)
+    listed, list_tree = [], linux.tree
+    monkeypatch.setattr(linux, "tree", lambda pid: listed.append(pid) or list_tree(pid))
+    root.stdin.write("go\n")
+    root.stdin.flush()
+    child, grandchild = map(int, root.stdout.readline().split())
+    try:
+        seen = lambda: [row.pid for row in sampler.read(trees).trees[root.pid]]  # noqa: E731
+        until(lambda: set(seen()) == {root.pid, child, grandchild}, 5, "both of them")
+        assert len(seen()) == 3
+        busy = len(listed)  # 0, unless very many processes have come on this machine meanwhile
+        assert busy <= 1
+    finally:
+        psutil.Process(grandchild).kill()
+    until(lambda: set(seen()) == {root.pid, child}, 5, "one to be gone")
 
 
 def test_no_descriptor_is_left(busy):

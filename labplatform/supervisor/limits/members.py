@@ -1,74 +1,24 @@
-"""The processes of a watched app, found as soon as they exist and read for next to nothing. Supervisor.
+"""The processes of a watched app, read for next to nothing; which there are is found by `newcomers`. Supervisor.
 
-Reading a process costs some microseconds, listing the threads and children of a whole tree some milliseconds. So the
-tree is not listed again and again: Linux tells the last pid that it gave out, and only the pids given out since are
-looked at. What a process's CPU clock says costs a system call and no file; one that has not run has not grown.
+Reading a process costs some microseconds. What its CPU clock says costs a system call and no file; one that has not run
+has not grown.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
 import time
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterable
 
 from .. import linux
+from ..newcomers import Reader
 from .headroom import Cheap
 
-MOST_NEW = 400
-"""Pids given out between two looks from which on listing the trees costs less."""
-LIST_EVERY = 0.2
-"""Seconds between two listings of all trees, at least."""
 WORTH_READING = 100_000
 """Nanoseconds of CPU in which a process cannot have written much; only after them its memory is read again."""
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-# Through `PyDLL`, which keeps the interpreter's lock: giving it up for each of many short reads would mean to wait,
-# each time, until the supervisor's loop lets go of it, up to 5 ms.
-_libc = ctypes.PyDLL(None)
-_libc.pread.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_long)
-_libc.pread.restype = ctypes.c_ssize_t
-_buffer = ctypes.create_string_buffer(4096)
-
-
-def _pread(descriptor: int) -> bytes:
-    """A small file of `/proc`; empty when its process is gone. On one thread only: there is one buffer."""
-    size = _libc.pread(descriptor, _buffer, len(_buffer), 0)
-    return _buffer.raw[:size] if size > 0 else b""
-
-
-class Newcomers:
-    """Pids that were given out since somebody asked last."""
-
-    def __init__(self) -> None:
-        self._file = os.open("/proc/loadavg", os.O_RDONLY | os.O_CLOEXEC)
-        self._last = self._now()
-        self._missed = False
-        self._listed = 0.0
-
-    def _now(self) -> int:
-        # The fifth field: the pid given out last. https://docs.kernel.org/filesystems/proc.html#kernel-data
-        fields = _pread(self._file).split()
-        return int(fields[4]) if len(fields) > 4 else -1
-
-    def take(self) -> range | None:
-        """Them, of threads as well; `None` where the trees are to be listed instead: they are too many, they began anew
-        from the lowest, or the system does not tell. That costs more, and is asked for a few times a second at most.
-        """
-        before, self._last = self._last, self._now()
-        if before < 0 or self._last < before or self._last - before > MOST_NEW:
-            self._missed = True
-        if self._missed:
-            now = time.monotonic()
-            if now - self._listed < LIST_EVERY:
-                return range(0)
-            self._missed, self._listed = False, now
-            return None
-        return range(before + 1, self._last + 1)
-
-    def close(self) -> None:
-        """Ask no more."""
-        os.close(self._file)
+_pread = Reader()  # all groups are read on the watchdog's thread
 
 
 class Member:
@@ -229,22 +179,3 @@ class Members:
         for member in self.by_pid.values():
             member.close()
         self.by_pid.clear()
-
-
-def new_processes(pids: Iterable[int], owners: Container[int]) -> Iterator[tuple[int, int]]:
-    """(pid, parent) of those among new pids that are processes, not threads, and whose parent is in `owners`."""
-    for pid in pids:
-        try:
-            parent = linux.Stat(pid).parent
-            if parent in owners and _leads(pid):
-                yield pid, parent
-        except (OSError, ValueError, IndexError):
-            continue
-
-
-def _leads(pid: int) -> bool:
-    """Whether this is a process; its threads have pids as well."""
-    for line in linux.read(f"/proc/{pid}/status").splitlines():
-        if line.startswith(b"Tgid:"):
-            return int(line[5:]) == pid
-    return False

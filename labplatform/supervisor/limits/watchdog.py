@@ -18,11 +18,12 @@ from typing import ClassVar
 from ...manifest import ResourceLimits, size_in_words
 from ...messages import Usage
 from .. import linux
+from ..newcomers import Newcomers
 from . import tree
 from .ancestry import TreeGroup, TreeTier
 from .budget import Budget
 from .headroom import PERIOD, Cheap, Headroom
-from .members import Members, Newcomers, new_processes
+from .members import Members
 from .tier import Breach, Breached, Needs
 
 BACKSTOP = 1 << 30
@@ -92,12 +93,12 @@ class Watchdog(TreeTier):
 
     def welcome(self) -> None:
         """Find the processes that were started below those under watch since this was done last."""
-        pids = self._newcomers.take()
-        if pids is None:
+        found = self._newcomers.below(self.owners)
+        if found is None:
             for group in list(self._groups):
                 group.adopt(linux.tree(group.root))
         else:
-            for pid, parent in new_processes(pids, self.owners):
+            for pid, parent in found:
                 self.owners[parent].adopt([pid], parent)
 
     def _run(self) -> None:
