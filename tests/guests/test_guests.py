@@ -1,7 +1,7 @@
 """What every tier of limits promises, in guests that have what this machine may not: version 2, and systemd.
 
-It is the same file of tests as here, `supervisor/test_limits_tiers.py`, run inside by root and by an ordinary user.
-Each of them that fails, or is left out, inside is named here with its own words.
+They are the same tests as here, `supervisor/test_limits_tiers.py` and `supervisor/test_limits_each_tier.py`, run inside
+by root and by an ordinary user. Each of them that fails, or is left out, inside is named here with its own words.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import shlex
 import pytest
 from support import guests
 
-TIERS = "tests/supervisor/test_limits_tiers.py"
-DELEGATED = (TIERS, "-k", "cgroup-v2 and (inside or alone or half or version_2 or lowered or two_platforms)")
+TIERS = ("tests/supervisor/test_limits_tiers.py", "tests/supervisor/test_limits_each_tier.py")
+DELEGATED = (*TIERS, "-k", "cgroup-v2 and (inside or alone or half or version_2 or lowered or two_platforms)")
 """The tests in which a delegated group, that holds processes itself, may differ from one in a machine of our own."""
 RUNS_FOR = 1500.0
 """Seconds for a whole guest where it is computed; with KVM it takes a tenth."""
@@ -50,10 +50,10 @@ def test_version_2_in_a_machine_without_systemd(ready, subtests, tmp_path):
 mkdir -p /sys/fs/cgroup/given
 echo '+cpu +memory +pids' >/sys/fs/cgroup/cgroup.subtree_control
 chown {guests.USER} /sys/fs/cgroup/given /sys/fs/cgroup/given/*
-{guests.tests("root", TIERS, "-k", "cgroup-v2")}
+{guests.tests("root", *TIERS, "-k", "cgroup-v2")}
 (
   sh -c 'echo $PPID >/sys/fs/cgroup/given/cgroup.procs'
-  {guests.tests("user", TIERS, "-k", "cgroup-v2", become=guests.USER)}
+  {guests.tests("user", *TIERS, "-k", "cgroup-v2", become=guests.USER)}
 )
 {guests.END}
 """
@@ -67,9 +67,9 @@ def test_systemd_and_what_it_delegates(tmp_path, subtests):
     user, folder = guests.USER, "/sys/fs/cgroup"
     proofs = f"""
 export XDG_RUNTIME_DIR=/run/user/{user}
-{guests.tests("root", TIERS, "-k", "systemd")}
+{guests.tests("root", *TIERS, "-k", "systemd")}
 systemctl start user@{user}.service
-{guests.tests("user", TIERS, "-k", "systemd", become=user)}
+{guests.tests("user", *TIERS, "-k", "systemd", become=user)}
 systemd-run --wait --pipe -p Delegate=yes sh -c {shlex.quote(guests.tests("root delegated", *DELEGATED))}
 systemd-run --wait --pipe -p Delegate=yes -p User={user} sh -c {shlex.quote(guests.tests("user delegated", *DELEGATED))}
 find {folder} -name 'labplatform-*'

@@ -425,10 +425,11 @@ def test_all_of_this_as_an_ordinary_user(nothing_left, tmp_path_factory, given):
         if not user.other:
             pytest.skip("this is an ordinary user already")
         groups = stack.enter_context(_given(USER)) if given != "nothing" else []
-        which, tier = ("not ordinary_user", "watchdog") if not groups else ("cgroup-v1 or written", "cgroup-v1")
+        chosen, tier = ("not ordinary_user", "watchdog") if not groups else ("cgroup-v1 or written", "cgroup-v1")
         root = str(APPS.parents[1])
-        tests = ["tests/kernel/test_limits.py", "tests/supervisor/test_limits_tiers.py"]
+        tiers = [f"tests/supervisor/test_limits_{which}.py" for which in ("tiers", "each_tier")]
+        tests = ["tests/kernel/test_limits.py", *tiers]
         options = ["-p", "no:cacheprovider", "--basetemp", str(user.home / "tests"), "-m", "long or not long"]
-        done = user.run("-m", "pytest", "-q", *options, "-k", which, *tests, seconds=1100, cwd=root, groups=groups)
+        done = user.run("-m", "pytest", "-q", *options, "-k", chosen, *tests, seconds=1100, cwd=root, groups=groups)
         assert done.returncode == 0, done.stdout[-8000:]
         assert " passed" in done.stdout and tier not in done.stdout.rpartition("short test summary")[2]

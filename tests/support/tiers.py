@@ -19,13 +19,15 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from labplatform.manifest import ResourceLimits
 from labplatform.supervisor import limits as tiers
 from labplatform.supervisor import strays
-from labplatform.supervisor.limits.tier import Breach, Group, Tier
+from labplatform.supervisor.limits.tier import Breach, Group, Tier, Unavailable
 from labplatform.supervisor.spawn import HELD
 
-from .processes import runs
+from .processes import Ground, become_subreaper, runs
 
 MB = 1_000_000
 PATIENCE = float(os.environ.get("LABPLATFORM_PATIENCE", "1"))
@@ -187,3 +189,51 @@ async def eventually(met: Callable[[], object], seconds: float) -> None:
 async def gone(pids: list[int], seconds: float = 10) -> None:
     """Wait until none of these processes runs."""
     await eventually(lambda: not any(map(runs, pids)), seconds)
+
+
+# --- what tests of tiers share ----------------------------------------------------------------------------------------
+
+WAITS = "say(pid=os.getpid())\nwhile (word := order()) is not None:\n    say(alive=word)"
+
+LEAKS = "say(pid=os.getpid())\nkept = fill(order()['megabytes'])\nsay(filled=len(kept))\norder()"
+
+BOMB = """
+say(pid=os.getpid())
+order()
+made = 0
+while made < 200:
+    try:
+        pid = os.fork()
+    except OSError:
+        time.sleep(0.001)
+        continue
+    if pid == 0:
+        if made % 2:
+            os.setsid()
+        time.sleep(600)
+        os._exit(0)
+    made += 1
+say(made=made)
+order()
+"""
+
+
+@pytest.fixture(params=[tier.name for tier in tiers.TIERS])
+def within(request, tmp_path):
+    """Runs an async function with a ring of one tier, which must have left nothing behind afterwards."""
+
+    def run(body) -> None:
+        async def main():
+            try:
+                async with ring(request.param, tmp_path) as made:
+                    await asyncio.wait_for(body(made), 60 * PATIENCE)
+            except Unavailable as error:
+                pytest.skip(str(error))
+
+        become_subreaper()
+        ground, own = Ground(tmp_path), Path("/proc/self/cgroup").read_text()
+        asyncio.run(main())
+        ground.assert_clean()
+        assert Path("/proc/self/cgroup").read_text() == own
+
+    return run
