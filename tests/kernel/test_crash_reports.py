@@ -57,7 +57,7 @@ def _next(lab, before: int):
 def test_a_crash_is_told_with_its_evidence(stage):
     lab, app, other = stage.lab, stage.app, stage.other
     heard = []
-    lab.observe(lambda change: heard.append(change.new), "crash_reports")
+    lab.observe(lambda change: heard.append([one.brief.complete for one in change.new]), "crash_reports")
     app.evaluate_js(LISTENS)
     other.evaluate_js(LISTENS)
     other.evaluate_js(SAYS)
@@ -71,7 +71,8 @@ def test_a_crash_is_told_with_its_evidence(stage):
     assert lab.crash_reports[-1].reason == "crashed"
     report = _next(lab, 0)
     # At once, and again when more is known; what is known soon after one another comes together.
-    assert [len(one) for one in heard][:1] == [1] and len(heard) >= 2
+    until(lambda: heard[-1:] == [[True]], 10, "word that it is complete")
+    assert len(heard[0]) == 1 and len(heard) >= 2
     assert (report.app, report.pid, report.incarnation) == ("mortal", pid, incarnation)
     assert report.sentence == "Its process died of SIGABRT."
     assert report.back_after > 0 and report.brief.back_pid == app.pid
