@@ -28,7 +28,7 @@ def _layout(monkeypatch, root, own, files):
     own_file = root / "own"
     own_file.write_text(own)
     monkeypatch.setattr(module, "CGROUPS", root)
-    monkeypatch.setattr(module, "Path", lambda path: own_file if path == "/proc/self/cgroup" else Path(path))
+    monkeypatch.setattr(module, "OWN_GROUPS", str(own_file))
 
 
 V2 = {

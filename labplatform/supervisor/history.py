@@ -8,6 +8,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from math import inf, nan
+from operator import attrgetter
 from typing import NamedTuple
 
 from ..messages import AppMetrics, Column, ProcessInfo, Recalled, RecalledProcess
@@ -33,6 +34,7 @@ APP_COLUMNS = (
     "page_lag",
     "gui_lag",
 )
+_of_app = attrgetter(*APP_COLUMNS)
 PROCESS_COLUMNS = ("at", "memory", "rss", "pss", "uss", "cpu", "threads")
 
 Columns = dict[str, "array[float]"]
@@ -77,7 +79,7 @@ class Series:
         if len(values) != width:
             raise ValueError(f"a row has {width} columns, not {len(values)}")
         rows = self._rows
-        rows.extend([nan if value is None else value for value in values])
+        rows.extend([nan if value is None else value for value in values] if None in values else values)
         count, oldest = len(rows) // width, rows[-width] - KEPT_SECONDS
         while rows[self._start * width] < oldest or count - self._start > MOST_ROWS:
             self._start += 1
@@ -130,12 +132,12 @@ class History:
 
     def add(self, metrics: AppMetrics, incarnation: int, rows: tuple[ProcessInfo, ...]) -> None:
         """One sample."""
-        self.app.add(*(getattr(metrics, name) for name in APP_COLUMNS), incarnation)
+        self.app.add(*_of_app(metrics), incarnation)
         for row in rows:
             key = (row.pid, row.created)
-            known = self.processes.get(key)
-            series = known[1] if known else Series(PROCESS_COLUMNS)
-            self.processes[key] = (row.role, series)
+            role, series = self.processes.get(key) or ("", Series(PROCESS_COLUMNS))
+            if role != row.role:
+                self.processes[key] = (row.role, series)
             series.add(metrics.at, row.memory, row.rss, row.pss, row.uss, row.cpu, row.threads)
         if len(self.processes) > len(rows):
             oldest = metrics.at - KEPT_SECONDS

@@ -119,6 +119,17 @@ def children(pid: int) -> list[int]:
     return found
 
 
+def adopted() -> list[int]:
+    """Children of this process's first thread, among them all that have lost their parent: Linux gives these to it.
+    For a subreaper; see prctl(2).
+    """
+    own = os.getpid()
+    try:
+        return [int(pid) for pid in read(f"/proc/{own}/task/{own}/children").split()]
+    except OSError:
+        return []  # a kernel that does not tell of children
+
+
 def tree(pid: int) -> list[int]:
     """A process and all of its descendants, parents before children."""
     found = [pid]

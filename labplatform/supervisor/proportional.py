@@ -11,7 +11,7 @@ import os
 import time
 from typing import NamedTuple
 
-SHARE = 0.002
+SHARE = 0.001
 """Of one core, that reading may take over time."""
 MOST_SAVED = 0.01
 """Seconds of reading that may be saved up while there was nothing to read."""

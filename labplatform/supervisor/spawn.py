@@ -25,6 +25,7 @@ from .. import messages as m
 from . import linux, strays
 from .boundary import Wrapped
 from .limits.tier import CannotLimit, Group
+from .turns import read_in_turns
 
 STDERR_KEPT = 16_384
 """Characters of a host's standard error that are kept, for the cause of a failed launch."""
@@ -225,6 +226,7 @@ class HostProcess:
     async def _connect(self, sock: socket.socket) -> None:
         transport, _ = await self._loop.connect_accepted_socket(lambda: _FrameProtocol(self), sock)
         self._transport = transport
+        read_in_turns(transport)
         transport.set_write_buffer_limits(high=SEND_BUFFER)
         early, self._early = self._early or [], None
         for data in early:

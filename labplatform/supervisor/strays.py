@@ -24,7 +24,7 @@ def sweep(tier: Tier) -> None:
     """
     ours = os.getsid(0)
     living = []
-    for pid in linux.children(os.getpid()):
+    for pid in linux.adopted():
         try:
             if pid in known or os.getsid(pid) == ours:
                 continue

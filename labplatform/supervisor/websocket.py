@@ -14,12 +14,10 @@ from websockets.asyncio.server import ServerConnection, broadcast
 from websockets.frames import DATA_OPCODES, CloseCode, Frame, Opcode
 
 from .peer import Peer
+from .turns import TURN_BYTES, read_in_turns
 
 MOST_FRAGMENTS = 4096
 """Frames that one message may come in."""
-TURN_BYTES = 1 << 15
-"""Bytes of one connection that are looked at in one turn of the loop: some hundred messages, a millisecond or two, so
-that who sends without a pause does not hold up what others say."""
 ABORT_SECONDS = 0.5
 """Seconds that the other side has for its part of a closing handshake."""
 
@@ -38,6 +36,7 @@ class Connection(ServerConnection):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        read_in_turns(transport)
         self.first = self.loop.create_future()
         self._early: list[Message] = []
         self._fragments: list[Any] = []
