@@ -16,7 +16,7 @@ from labplatform.capacity import Capacity
 from labplatform.errors import LimitError
 from labplatform.manifest import ResourceLimits
 from labplatform.supervisor import linux
-from labplatform.supervisor.limits import headroom, members
+from labplatform.supervisor.limits import cgroupfs, headroom, members
 from labplatform.supervisor.limits.budget import MOST_DEBT, PERIOD, Budget
 from labplatform.supervisor.limits.headroom import Cheap, Headroom
 from labplatform.supervisor.limits.kernelgroup import LEAST_QUOTA, LONGEST_PERIOD, quota
@@ -373,3 +373,14 @@ def test_limits_in_words():
     assert in_words(ResourceLimits()) == "nothing is limited"
     said = in_words(ResourceLimits(max_memory="350MB", max_cpu=12.5, max_processes=20, js_heap="64MiB"))
     assert said.startswith("memory 350 MB, CPU 12.5 % of a core, 20 processes, JavaScript heap 67 MB")
+
+
+def test_a_table_of_a_control_group_tells_what_it_is_asked_for():
+    table = cgroupfs.Table("cache 5\nrss 70\ntotal_rss 700\nshmem -3\nunder_oom\nlast 9")
+    assert [table.get(name) for name in ("cache", "rss", "total_rss", "shmem", "last")] == [5, 70, 700, -3, 9]
+    assert (table.get("ss"), table.get("total"), table.get("nothing", 4), cgroupfs.Table("").get("cache")) == (
+        0,
+        0,
+        4,
+        0,
+    )

@@ -187,10 +187,10 @@ class CgroupV1Group(KernelGroup):
         kernel = 0
         with contextlib.suppress(OSError, ValueError):
             kernel = cgroupfs.number(self._memory, "memory.kmem.usage_in_bytes")
-        return stat.get("total_rss", 0) + stat.get("total_shmem", 0) + stat.get("total_swap", 0) + kernel
+        return sum(stat.get(f"total_{part}") for part in ("rss", "shmem", "swap")) + kernel
 
     def _throttled(self) -> int:
-        return cgroupfs.table(self._cpu, "cpu.stat").get("nr_throttled", 0)
+        return cgroupfs.table(self._cpu, "cpu.stat").get("nr_throttled")
 
     def _processes(self) -> list[int]:
         return cgroupfs.processes(self._memory)
@@ -198,7 +198,7 @@ class CgroupV1Group(KernelGroup):
     def oom_kills(self) -> int:
         """How many of its processes an out-of-memory killer took, this group's or the machine's."""
         try:
-            return cgroupfs.table(self._memory, "memory.oom_control").get("oom_kill", 0)
+            return cgroupfs.table(self._memory, "memory.oom_control").get("oom_kill")
         except OSError:
             return 0
 

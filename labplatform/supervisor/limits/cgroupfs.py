@@ -41,15 +41,26 @@ def number(folder: Path, name: str) -> int:
     return int(read(folder, name))
 
 
-def table(folder: Path, name: str) -> dict[str, int]:
+class Table:
+    """Lines of "name number", each looked for when it is asked for: a memory group says some forty figures, of which a
+    few are wanted, of each app at each sample.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = f"\n{text}\n"
+
+    def get(self, name: str, otherwise: int = 0) -> int:
+        """Its number; `otherwise` where there is no such line."""
+        start = self._text.find(f"\n{name} ")
+        if start < 0:
+            return otherwise
+        start += len(name) + 2
+        return int(self._text[start : self._text.index("\n", start)])
+
+
+def table(folder: Path, name: str) -> Table:
     """A file of lines "name number". Raises `OSError`."""
-    return pairs(read(folder, name))
-
-
-def pairs(text: str) -> dict[str, int]:
-    """Lines of "name number"; others are passed over."""
-    fields = (line.partition(" ") for line in text.splitlines())
-    return {name: int(number) for name, _, number in fields if number.lstrip("-").isdigit()}
+    return Table(read(folder, name))
 
 
 def write(folder: Path, name: str, value: object) -> None:

@@ -63,7 +63,7 @@ class UnifiedGroup(KernelGroup):
         self._events: int | None = None
         self._poll: select.epoll | None = None
         self._looking = threading.Lock()
-        self._last = {"oom": 0, "oom_kill": 0}
+        self._last = cgroupfs.Table("")
         """What the file said when it was there last: `systemd` removes a group as soon as it is empty."""
 
     # --- what it says
@@ -92,12 +92,12 @@ class UnifiedGroup(KernelGroup):
                 os.close(self._events)
                 self._events = None
 
-    def _look(self) -> dict[str, int]:
+    def _look(self) -> cgroupfs.Table:
         """What `memory.events` says now, or said last."""
         with self._looking:
             if self._events is not None:
                 try:
-                    self._last = cgroupfs.pairs(os.pread(self._events, 4096, 0).decode())
+                    self._last = cgroupfs.Table(os.pread(self._events, 4096, 0).decode())
                 except OSError:
                     # The group is gone, and its mark would stay for ever.
                     os.close(self._events)
@@ -126,7 +126,7 @@ class UnifiedGroup(KernelGroup):
 
     def oom_kills(self) -> int:
         """How many of its processes an out-of-memory killer took, this group's or the machine's."""
-        return self._look().get("oom_kill", 0)
+        return self._look().get("oom_kill")
 
     # --- what is used
 
@@ -134,14 +134,14 @@ class UnifiedGroup(KernelGroup):
         stat = cgroupfs.table(self.folder, "memory.stat")
         # One sum of what the kernel keeps from Linux 5.18 on, its parts before.
         parts = ("kernel_stack", "pagetables", "percpu", "slab")
-        kernel = stat.get("kernel", sum(stat.get(part, 0) for part in parts)) - stat.get("slab_reclaimable", 0)
+        kernel = stat.get("kernel", sum(stat.get(part) for part in parts)) - stat.get("slab_reclaimable")
         swapped = 0
         with contextlib.suppress(OSError, ValueError):
             swapped = cgroupfs.number(self.folder, "memory.swap.current")
-        return stat.get("anon", 0) + stat.get("shmem", 0) + max(0, kernel) + swapped
+        return stat.get("anon") + stat.get("shmem") + max(0, kernel) + swapped
 
     def _throttled(self) -> int:
-        return cgroupfs.table(self.folder, "cpu.stat").get("nr_throttled", 0)
+        return cgroupfs.table(self.folder, "cpu.stat").get("nr_throttled")
 
     def _processes(self) -> list[int]:
         return [pid for folder in cgroupfs.below(self.folder) for pid in cgroupfs.processes(folder)]
