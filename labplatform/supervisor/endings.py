@@ -27,7 +27,7 @@ _OUT_OF_HEAP = re.compile(r"V8 javascript OOM|JavaScript heap out of memory|V8.*
 # How V8 ends the process then; a page of a shared host that dies otherwise is not explained by an earlier page's words.
 _HEAP_SIGNALS = (signal.SIGTRAP, signal.SIGILL, signal.SIGABRT)
 
-_NO_CAUSE = re.compile(r"vulkan", re.IGNORECASE)
+_NO_CAUSE = re.compile(r"Failed to load vulkan")
 """Chromium looks for Vulkan in every start, says so where there is none, and goes on without."""
 
 _CAUSES = (

@@ -83,6 +83,8 @@ js: Error in a page is none
     assert cause("x\nValueError: one\nRuntimeError: two\nbye") == "RuntimeError: two"
     vulkan = "Failed to load vulkan: Cannot load library vulkan: vulkan: cannot open shared object file: No such file"
     assert cause(f"{vulkan}\nSegmentation fault") == ""
+    missing = "ImportError: libvulkan.so.1: cannot open shared object file: No such file or directory"
+    assert cause(f"{missing}\n{vulkan}") == missing
     assert cause("all is well\n\n") == ""
     assert len(cause("ValueError: " + "x" * 1000)) == 300
 
