@@ -55,8 +55,8 @@ def boot_time() -> float:
 
 
 def read(path: str) -> bytes:
-    """A small file of `/proc`. Without a file object, which takes longer than the reading; to list the tree of one app is
-    to read some 45 of them, one for each thread.
+    """A small file of `/proc`. Without a file object, which takes longer than the reading: to list the tree of one app
+    is to read some 45 of them, one for each thread.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
