@@ -14,7 +14,7 @@ from websockets.asyncio.server import ServerConnection, broadcast
 from websockets.frames import DATA_OPCODES, CloseCode, Frame, Opcode
 
 from .peer import Peer
-from .turns import TURN_BYTES, read_in_turns
+from .turns import read_in_turns
 
 MOST_FRAGMENTS = 4096
 """Frames that one message may come in."""
@@ -41,21 +41,6 @@ class Connection(ServerConnection):
         self._early: list[Message] = []
         self._fragments: list[Any] = []
         self._binary = False
-
-    def data_received(self, data: bytes) -> None:
-        """Take what was read, a part in each turn of the loop; asyncio calls this."""
-        if len(data) > TURN_BYTES:
-            self.transport.pause_reading()
-        self._look(data)
-
-    def _look(self, data: bytes) -> None:
-        if self.transport.is_closing():
-            return
-        super().data_received(data[:TURN_BYTES])
-        if len(data) > TURN_BYTES:
-            self.loop.call_soon(self._look, data[TURN_BYTES:])
-        else:
-            self.transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.first.done():
