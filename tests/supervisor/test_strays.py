@@ -14,7 +14,8 @@ from support.tiers import eventually, gone
 from labplatform.supervisor import strays
 from labplatform.supervisor.limits import choose
 
-# Leaves a process of its session behind, and one that has left it, and ends.
+# Leaves a process of its session behind, and one that has left it, and ends. Each says its pid in one write: two that
+# share a pipe would mix their lines, where Python writes a line and its end apart.
 LEAVES = """
 import os, time
 for left in (False, True):
@@ -22,7 +23,7 @@ for left in (False, True):
         if left:
             os.setsid()
         if os.fork() == 0:
-            print(os.getpid(), flush=True)
+            os.write(1, b"%d\\n" % os.getpid())
             time.sleep(600)
         time.sleep(600)
 time.sleep(0.2)
@@ -66,7 +67,8 @@ def test_strays_go_and_the_supervisors_own_stay(tmp_path):
             strays.known.discard(host.pid)
             for process in (helper, host, dead):
                 process.kill()
-                process.communicate()
+                process.wait(20)
+                process.stdout.close()  # never read to its end, which waits for all who inherited it
             await tier.close()
 
     asyncio.run(main())
