@@ -14,10 +14,17 @@ from lessons import LESSONS
 from playwright.sync_api import Browser, Error, Page, sync_playwright
 from support.processes import become_subreaper, below, until
 
-SHOWN = """() => {
+SHOWN = """async () => {
+  const kernel = globalThis.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel;
+  const within = (promise) => Promise.race([
+    promise.then(() => "yes", String), new Promise((resolve) => setTimeout(resolve, 3000, "not within 3 s")),
+  ]);
+  const answers = kernel ? await within(kernel.requestKernelInfo()) : "none";
+  const handled = kernel?._msgChain ? await within(kernel._msgChain) : "not known";
   const focus = document.activeElement;
   const texts = (all) => [...document.querySelectorAll(all)].map((one) => one.innerText.trim());
   return [
+    `kernel: ${kernel?.connectionStatus}, ${kernel?.status}; answers: ${answers}; its messages are handled: ${handled}`,
     `visible: ${document.visibilityState}, with focus: ${document.hasFocus()}`,
     `focus: ${focus?.tagName} .${focus?.className} ${(focus?.innerText ?? "").slice(0, 80)}`,
     `dialogs: ${texts("dialog[open], .jp-Dialog").join("; ")}`,
@@ -26,6 +33,8 @@ SHOWN = """() => {
   ].join("\\n");
 }"""
 """What a page shows, in words, for whom its picture does not reach."""
+LOG_END = 2000
+"""Characters of JupyterLab's log that go along."""
 
 
 @pytest.fixture(scope="session", params=LESSONS, ids=lambda file: file.stem)
@@ -63,6 +72,7 @@ def browser(ground: None) -> Iterator[Browser]:
 
 
 _browsers: list[Browser] = []
+_servers: list[Jupyter] = []
 
 
 @pytest.hookimpl(wrapper=True)
@@ -78,13 +88,17 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
                 report.sections.append((f"page {number}", f"{page.url.split('?')[0]}\n{page.evaluate(SHOWN)}"))
             except Error as error:
                 report.sections.append((f"page {number}", str(error)))
+        for server in _servers:
+            report.sections.append(("the end of JupyterLab's log", server.log()[-LOG_END:]))
     return report
 
 
 @pytest.fixture(scope="module")
 def jupyter(ground: None, runtime_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jupyter]:
     jupyter = Jupyter(tmp_path_factory.mktemp("jupyter"), runtime_folder)
+    _servers.append(jupyter)
     yield jupyter
+    _servers.remove(jupyter)
     jupyter.close()
 
 
