@@ -29,7 +29,7 @@ from ..connection import Connection
 from ..errors import LabError, LabTimeout, PlatformError, PlatformStopped, StartError, SupervisorLost, UnknownApp
 from ..manifest import Manifest, PageTransport, parse_size
 from ..resources import manifests_folder
-from . import attaching
+from . import attaching, shell_requests
 from .app import App
 from .desktop_agent import NotebookAgent, title
 from .ending import Ending
@@ -183,6 +183,7 @@ class Platform(Overhearing, Reported, Launching, Watching, Workspaces, Ending, P
         self._warn([*self._remarks, *(said for one in self._manifests.values() for said in one.warnings)])
 
     def _set_up(self, quiet: bool, auto_recover: bool, resolver: Resolver | None) -> None:
+        shell_requests.look_after()
         self._quiet = quiet
         self._resolving = Resolving(self)
         self._pid = os.getpid()

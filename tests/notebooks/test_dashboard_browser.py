@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import time
@@ -13,7 +12,6 @@ import nbformat
 import psutil
 import pytest
 from jupyter_lab import ARTEFACTS, TOKEN, VIEWPORT, Notebook, until_kernel_answers
-from playwright.sync_api import TimeoutError
 from support.axe import axe_source, serious_faults
 from support.processes import runs, until
 
@@ -220,12 +218,8 @@ def test_in_notebook_7_and_in_voila(lab: Notebook) -> None:
     cells = [nbformat.v4.new_code_cell(text) for text in code]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), lab.jupyter.folder / "voila.ipynb")
     page = context.new_page(viewport=VIEWPORT)
-    for patience in (30_000, 30_000, 90_000):
-        page.goto(f"{lab.jupyter.address}voila/render/voila.ipynb?token={TOKEN}", timeout=90_000)
-        # What a page asks right after it has connected may be lost, see `until_kernel_answers`; Voilà asks only then.
-        with contextlib.suppress(TimeoutError):
-            page.wait_for_selector(".labplatform-masthead", timeout=patience)
-            break
+    page.goto(f"{lab.jupyter.address}voila/render/voila.ipynb?token={TOKEN}", timeout=90_000)
+    page.wait_for_selector(".labplatform-masthead", timeout=90_000)
     until(lambda: "of 2 running" in page.locator(".labplatform-masthead-words").inner_text(), 30, "it in Voilà")
     page.screenshot(path=str(_artefact("dashboard-voila.png")))
     page.close()
