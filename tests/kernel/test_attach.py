@@ -312,7 +312,7 @@ def test_a_lost_one_is_brought_back_from_here_by_whoever_takes_part(lab, other):
 
 def test_a_stop_ends_a_supervisor_that_does_not_answer_and_everybody_sees_it(lab, other, monkeypatch):
     monkeypatch.setattr("labplatform.connection.SLACK", 0.1)
-    monkeypatch.setattr("labplatform.kernel.platform.STOP_SECONDS", 0.1)
+    monkeypatch.setattr("labplatform.kernel.lifecycle.STOP_SECONDS", 0.1)
     pids = [lab.supervisor_pid, lab.guardian_pid, lab["hello"].pid]
     send(lab.supervisor_pid, signal.SIGSTOP)
     lab.stop(timeout=0.2)
