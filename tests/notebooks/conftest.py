@@ -9,7 +9,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from jupyter_lab import ARTEFACTS, TOKEN, VIEWPORT, Jupyter, Notebook, until_kernel_answers
+from jupyter_lab import ARTEFACTS, LOG_END, TOKEN, VIEWPORT, Jupyter, Notebook, until_kernel_answers
 from lessons import LESSONS
 from playwright.sync_api import Browser, Error, Page, sync_playwright
 from support.processes import become_subreaper, below, until
@@ -33,8 +33,6 @@ SHOWN = """async () => {
   ].join("\\n");
 }"""
 """What a page shows, in words, for whom its picture does not reach."""
-LOG_END = 2000
-"""Characters of JupyterLab's log that go along."""
 
 
 @pytest.fixture(scope="session", params=LESSONS, ids=lambda file: file.stem)

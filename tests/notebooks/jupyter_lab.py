@@ -19,6 +19,8 @@ TOKEN = "lesson-test-token"
 VIEWPORT = {"width": 1360, "height": 1000}
 
 
+LOG_END = 2000
+"""Characters of JupyterLab's log that a failure tells."""
 LOADS = 3
 """How often a page is loaded, at most, until its kernel answers."""
 
@@ -216,6 +218,8 @@ class Jupyter:
         self.process.send_signal(signal.SIGTERM)
         try:
             self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"JupyterLab did not end within 20 s:\n{self.log()[-LOG_END:]}") from None
         finally:
             if self.process.poll() is None:
                 self.process.kill()
