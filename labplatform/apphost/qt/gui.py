@@ -16,9 +16,9 @@ import shiboken6
 import webview
 from PySide6 import QtCore
 from PySide6.QtWebEngineCore import QWebEngineProfile
-from webview.platforms import qt as backend
 
 from ... import messages as m
+from .backend import backend
 from .curtain import Curtain
 from .network import make_profile
 from .origin import FolderHandler, register_scheme
