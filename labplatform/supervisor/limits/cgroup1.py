@@ -38,7 +38,7 @@ class CgroupV1(Tier):
         "the kernel ends one process of an app that is out of memory, the platform the others some milliseconds later",
         "a limit little above what an app needs slows it down: its program's own pages are dropped and read again",
     )
-    needs = Needs(page=115_000_000, service=16_000_000)
+    needs = Needs(page=102_000_000, service=16_000_000)
 
     def __init__(self, session: Path) -> None:
         super().__init__(session)

@@ -51,7 +51,7 @@ class CgroupV2(Tier):
         "a limit little above what an app needs slows it down: its program's own pages are dropped and read again",
         "without a boundary, an app of the same user may write itself into another group",
     )
-    needs = Needs(page=115_000_000, service=16_000_000)
+    needs = Needs(page=102_000_000, service=16_000_000)
 
     def __init__(self, session: Path) -> None:
         super().__init__(session)

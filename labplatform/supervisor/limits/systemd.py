@@ -118,7 +118,7 @@ class SystemdScope(Tier):
         "a limit little above what an app needs slows it down: its program's own pages are dropped and read again",
         "without a boundary, an app of the same user may ask systemd for another scope",
     )
-    needs = Needs(page=115_000_000, service=16_000_000)
+    needs = Needs(page=102_000_000, service=16_000_000)
 
     def __init__(self, session: Path) -> None:
         super().__init__(session)

@@ -52,7 +52,7 @@ class Watchdog(TreeTier):
         "an app that wants more CPU than its limit is stopped and continued as a whole, ten times a second",
         "a process that the app starts under another user is neither stopped nor ended",
     )
-    needs = Needs(page=110_000_000, service=16_000_000)
+    needs = Needs(page=99_000_000, service=16_000_000)
 
     def __init__(self, session: Path) -> None:
         super().__init__(session)
