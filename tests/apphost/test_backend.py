@@ -12,8 +12,10 @@ import json, sys
 from labplatform.apphost.qt.backend import backend
 import PySide6.QtCore, PySide6.QtGui, PySide6.QtWidgets
 print(json.dumps({
-    "of qtpy": sorted(name for name, module in sys.modules.items()
-                      if name.startswith("qtpy.Qt") and getattr(module, "__file__", None) and "qtpy" in module.__file__),
+    "of qtpy": [
+        name for name, module in sys.modules.items()
+        if name.startswith("qtpy.Qt") and "qtpy" in (getattr(module, "__file__", None) or "")
+    ],
     "core": backend.QtCore is PySide6.QtCore,
     "action": backend.QAction is PySide6.QtGui.QAction,
     "page": backend.QWebPage.__module__,
