@@ -1,8 +1,8 @@
 """pywebview's Qt module, `backend`, with PySide6 under it and not all of qtpy. Runs in the host, before any other Qt.
 
 pywebview takes some thirty of Qt's classes from qtpy, whose modules take everything from their binding by `import *`.
-PySide6 makes a class when it is first asked for, and would then make all of them: a third of the CPU that the imports of
-a host cost, and 12 MB in every app. So PySide6's own modules stand where pywebview looks for qtpy's.
+PySide6 makes a class when it is first asked for, and would then make all of them: a third of the CPU that a host's
+imports cost, and 12 MB in every app. So PySide6's own modules stand where pywebview looks for qtpy's.
 """
 
 from __future__ import annotations
