@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,19 +14,34 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 from support.processes import Ground
 
+BINDER = Path(__file__).parents[2] / "binder"
 REQUESTS = 600
 """Of kernels that nobody looks after, one in about thirty loses a request that is asked as these are."""
 ANSWER = 10.0
 
 
-@pytest.fixture
-def client(tmp_path: Path, nothing_left: Ground) -> Iterator[BlockingKernelClient]:
+TO_MAKE = """import threading, labplatform
+before = threading.active_count()
+two = [labplatform.Platform(quiet=True) for _ in range(2)]
+assert threading.active_count() == before"""
+
+
+@pytest.fixture(params=["by a platform", "from its start"])
+def client(request: pytest.FixtureRequest, tmp_path: Path, nothing_left: Ground) -> Iterator[BlockingKernelClient]:
+    """Of a kernel that is looked after."""
+    if request.param == "from its start":
+        profile = tmp_path / "ipython" / "profile_default"
+        profile.mkdir(parents=True)
+        shutil.copy(BINDER / "ipython_kernel_config.json", profile)
     kernel = KernelManager(kernel_name="python3", connection_file=str(tmp_path / "kernel.json"))
     kernel.start_kernel(env=os.environ | {"IPYTHONDIR": str(tmp_path / "ipython")}, cwd=str(tmp_path))
     try:
         client = kernel.blocking_client()
         client.start_channels()
         client.wait_for_ready(timeout=60)
+        if request.param == "by a platform":
+            said = client.execute_interactive(TO_MAKE, timeout=60, output_hook=lambda message: None)
+            assert said["content"]["status"] == "ok", said["content"]
         yield client
         client.stop_channels()
     finally:
@@ -34,13 +50,6 @@ def client(tmp_path: Path, nothing_left: Ground) -> Iterator[BlockingKernelClien
 
 
 def test_no_request_is_left_lying(client: BlockingKernelClient) -> None:
-    said = client.execute_interactive(
-        "import threading, labplatform\nbefore = threading.active_count()\n"
-        "two = [labplatform.Platform(quiet=True) for _ in range(2)]\nassert threading.active_count() == before",
-        timeout=60,
-        output_hook=lambda message: None,
-    )
-    assert said["content"]["status"] == "ok", said["content"]
     chance = random.Random(1)
     socket = client.shell_channel.socket
     asked = answered = 0
