@@ -58,6 +58,8 @@ def test_one_app_ends_and_is_back():
     assert (fate.gone, fate.back, round(fate.took, 6)) == (False, "back", 0.6)
     assert log.story.last.over and round(log.story.last.longest, 6) == 0.6
     assert log.story.last.why == {"one": ("crashed", "its process died of SIGABRT")}
+    log.ends(3.0, "one")
+    assert log.story.fate("one").gone and log.story.fate("one").back == "", "it is not back any more"
 
 
 def test_who_is_taken_along_and_by_whom():

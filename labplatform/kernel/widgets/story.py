@@ -22,8 +22,8 @@ class Fate:
     """One app's. Times are seconds since the epoch.
 
     `broken`: in which way it was broken on purpose since it was last ready; empty for none. `silent_at`: since when it
-    has not answered. `ended_at`: when it ended by a fault last. `back`: how it came back last, and `took`: within how
-    many seconds.
+    has not answered. `ended_at`: when it ended by a fault last. `back`: how it came back, unless it has ended again
+    since, and `took`: within how many seconds.
     """
 
     host: str = ""
@@ -148,7 +148,7 @@ class Story:
     def _ended(self, at: float, app: str, fate: Fate, reason: str, detail: str) -> None:
         if fate.gone:
             return  # once more, before it was back
-        fate.ended_at, fate.asked = at, ""
+        fate.ended_at, fate.asked, fate.back = at, "", ""
         harm = self.last
         if harm is None or harm.host != fate.host or at - harm.at > TOGETHER or app in harm.apps:
             harm = self.last = Harm(fate.host, at)
