@@ -174,7 +174,7 @@ def test_what_was_meant_for_the_page_is_no_answer(start: Callable[..., Any], scr
 def test_questions_come_one_after_the_other_and_end_with_what_they_were_about(
     start: Callable[..., Any], screen: str
 ) -> None:
-    lab = start(resolver_timeout=10)
+    lab = start()
     app, wire = lab.launch("watchlist"), lab.launch("wire")
     person = Person(screen, lab, app)
     numbers = [raise_intent(app), raise_intent(app)]
@@ -187,11 +187,6 @@ def test_questions_come_one_after_the_other_and_end_with_what_they_were_about(
     person.press("Down", "Down")
     person.answer(person.press, "Return")
     assert outcome(app, numbers[1]) == "UserCancelledResolution"
-    # The deadline.
-    number = raise_intent(app)
-    asked(app, 1)
-    assert outcome(app, number) == "ResolverTimeout"
-    until(lambda: not chips(app), 10, "the chooser to go")
     # The raiser: its next incarnation has a new window, and nothing over it.
     raise_intent(app)
     asked(app, 1)
@@ -210,6 +205,14 @@ def test_questions_come_one_after_the_other_and_end_with_what_they_were_about(
     app.evaluate_js("setTimeout(() => window.close(), 0); 0", timeout=20)
     app.wait_for("stopped", timeout=20)
     assert (app.reason, app.detail) == ("clean-exit", "its page closed the window")
+
+
+def test_a_question_that_nobody_answers_has_a_deadline(start: Callable[..., Any], screen: str) -> None:
+    app = start(resolver_timeout=10).launch("watchlist")
+    number = raise_intent(app)
+    asked(app, 1)
+    assert outcome(app, number) == "ResolverTimeout"
+    until(lambda: not chips(app), 10, "the chooser to go")
 
 
 @pytest.mark.parametrize("isolation", [pytest.param("shared-process", marks=pytest.mark.long), "shared-renderer"])
