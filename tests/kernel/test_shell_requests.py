@@ -19,7 +19,6 @@ REQUESTS = 600
 """Of kernels that nobody looks after, one in about thirty loses a request that is asked as these are."""
 ANSWER = 10.0
 
-
 TO_MAKE = """import threading, labplatform
 before = threading.active_count()
 two = [labplatform.Platform(quiet=True) for _ in range(2)]
@@ -29,10 +28,13 @@ assert threading.active_count() == before"""
 @pytest.fixture(params=["by a platform", "from its start"])
 def client(request: pytest.FixtureRequest, tmp_path: Path, nothing_left: Ground) -> Iterator[BlockingKernelClient]:
     """Of a kernel that is looked after."""
+    profile = tmp_path / "ipython" / "profile_default"
+    profile.mkdir(parents=True)
     if request.param == "from its start":
-        profile = tmp_path / "ipython" / "profile_default"
-        profile.mkdir(parents=True)
         shutil.copy(BINDER / "ipython_kernel_config.json", profile)
+    else:
+        # What binder/setup has put into this environment would see to it before there is a platform.
+        (profile / "ipython_kernel_config.json").write_text('{"InteractiveShellApp": {"extensions": []}}')
     kernel = KernelManager(kernel_name="python3", connection_file=str(tmp_path / "kernel.json"))
     kernel.start_kernel(env=os.environ | {"IPYTHONDIR": str(tmp_path / "ipython")}, cwd=str(tmp_path))
     try:
