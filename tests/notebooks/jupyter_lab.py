@@ -17,8 +17,6 @@ from support.processes import until
 ARTEFACTS = Path(__file__).parents[2] / "artefacts" / "notebooks"
 TOKEN = "lesson-test-token"
 VIEWPORT = {"width": 1360, "height": 1000}
-
-
 LOG_END = 2000
 """Characters of JupyterLab's log that a failure tells."""
 LOADS = 3
